@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The kernel calls that Swift's Glibc module hides, that are variadic, or that need control data.
+// Each answers as the call does: -1 and errno on failure.
+#ifndef SANDBOXD_CLINUX_H
+#define SANDBOXD_CLINUX_H
+
+#include <stddef.h>
+#include <stdint.h>
+// Glibc's module leaves these two out.
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/types.h>
+
+/// memfd_create(2); Glibc's module hides it behind _GNU_SOURCE.
+int clx_memfd_create(const char *_Nonnull name, int allow_sealing);
+
+/// Makes a memfd unchangeable for good: no write, no resize, no further seal.
+int clx_memfd_seal(int fd);
+
+/// pipe2(2) with O_CLOEXEC, plus `flags`.
+int clx_pipe(int fds[_Nonnull 2], int flags);
+
+/// A SOCK_SEQPACKET pair, close-on-exec. Packets that arrive at the first end carry the writer's
+/// process id (SO_PASSCRED). Both ends take whole messages of up to `message_bytes`.
+int clx_channel_pair(int fds[_Nonnull 2], int message_bytes);
+
+/// Sends one packet made of two pieces, with descriptors, without waiting (EAGAIN when full).
+ssize_t clx_send(int fd, const void *_Nonnull first, size_t first_size,
+                 const void *_Nullable second, size_t second_size, const int *_Nullable fds,
+                 size_t fd_count);
+
+/// Receives one packet without waiting. `*ret_fd_count` holds the room in `fds` before and the
+/// number received after; the descriptors are close-on-exec and the caller's. `*ret_pid` is the
+/// writer's process id as this process sees it, 0 when it was not sent. A packet that did not fit
+/// fails with EMSGSIZE, and its descriptors are closed. A Unix socket's control data needs CMSG
+/// macros, which Swift does not import.
+ssize_t clx_receive(int fd, void *_Nonnull buffer, size_t size, int *_Nonnull fds,
+                    size_t *_Nonnull ret_fd_count, int32_t *_Nonnull ret_pid);
+
+/// Starts the program at `path` with an empty environment, its standard streams on /dev/null, and
+/// `inherited` as descriptor 3. Answers the process id, or -1 and errno. The child gets a parent-
+/// death signal only by its own doing. posix_spawn, because the caller has threads.
+pid_t clx_spawn(const char *_Nonnull path, char *_Nullable const argv[_Nonnull], int inherited);
+
+/// Runs `path` to its end with standard output and error going to `output`. Answers the wait
+/// status, or -1 and errno.
+int clx_run(const char *_Nonnull path, char *_Nullable const argv[_Nonnull], int output);
+
+/// pidfd_send_signal(2).
+int clx_pidfd_kill(int pidfd, int signal);
+
+/// A thread that runs `body(context)` with all signals blocked, detached.
+int clx_thread(void (*_Nonnull body)(void *_Nullable), void *_Nullable context);
+
+/// gettid(2).
+pid_t clx_gettid(void);
+
+/// What SO_PEERCRED answers: struct ucred, which Glibc's module hides.
+struct clx_peer {
+    int32_t pid;
+    uint32_t uid;
+    uint32_t gid;
+};
+
+/// open(2) without its variadic mode: O_CLOEXEC is added.
+int clx_open(const char *_Nonnull path, int flags);
+
+/// O_TMPFILE, a composed macro that Swift does not import.
+int clx_o_tmpfile(void);
+
+/// The CPUs that this process may use: bit n of byte n/8. Answers 0, or -1 and errno.
+int clx_usable_cpus(uint8_t *_Nonnull bits, size_t size);
+
+/// openat(2), likewise.
+int clx_openat(int directory, const char *_Nonnull path, int flags);
+
+#endif

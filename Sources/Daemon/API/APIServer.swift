@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import FoundationEssentials
+internal import Glibc
+internal import HTTPTypes
+internal import Hummingbird
+internal import Logging
+internal import NIOCore
+internal import ServiceLifecycle
+
+/// A request's context: which connection it came on.
+struct CallContext: RequestContext {
+    var coreContext: CoreRequestContextStorage
+    let channel: any Channel
+
+    init(source: ApplicationRequestContextSource) {
+        coreContext = CoreRequestContextStorage(source: source)
+        channel = source.channel
+    }
+}
+
+/// The HTTP API on its Unix socket. `docs/openapi.yaml` describes it; a test holds the two together.
+struct APIServer: Sendable {
+    let runs: RunService
+    let socket: String
+    let logger: Logger
+
+    /// Serves until SIGTERM or SIGINT.
+    func run() async throws {
+        let callers = Callers(allowedUsers: [0, geteuid()], logger: logger)
+        let routes = RunRoutes(runs: runs, callers: callers)
+        let path = socket
+        let log = logger
+        let application = Application(
+            router: Self.router(routes, InfoRoutes(runs: runs)),
+            server: .http1(configuration: .init(additionalChannelHandlers: [callers.handler()])),
+            configuration: .init(address: .unixDomainSocket(path: path), serverName: nil),
+            services: [RunsEnder(runs: runs)],
+            onServerRunning: { _ in
+                // Nobody but this user could enter: the umask made it so from birth.
+                chmod(path, 0o600)
+                log.info("serving", metadata: ["socket": "\(path)"])
+            },
+            logger: Self.quiet(logger))
+        try await application.runService()
+    }
+
+    /// The server's own log lines, without its chatter.
+    private static func quiet(_ logger: Logger) -> Logger {
+        var quiet = logger
+        quiet.logLevel = .warning
+        return quiet
+    }
+
+    private static func router(_ run: RunRoutes, _ info: InfoRoutes) -> Router<CallContext> {
+        let router = Router(context: CallContext.self)
+        router.add(middleware: ErrorAnswers())
+        router.post("/v1/runs", use: run.create)
+        router.get("/v1/profiles", use: info.profiles)
+        router.get("/v1/status", use: info.status)
+        router.get("/v1/artifacts/:sha256", use: info.artifact)
+        router.get("/healthz", use: info.health)
+        return router
+    }
+}
+
+/// Cancels what runs when the server is told to stop: a graceful stop would otherwise wait for the
+/// longest deadline.
+private struct RunsEnder: Service {
+    let runs: RunService
+
+    func run() async throws {
+        try await gracefulShutdown()
+        await runs.stop()
+    }
+}
+
+/// Every refusal as `{"error": {"code": …, "message": …}}`.
+struct ErrorAnswers: RouterMiddleware {
+    private struct Body: Encodable {
+        struct Inner: Encodable {
+            let code: String
+            let message: String
+        }
+        let error: Inner
+    }
+
+    @concurrent
+    func handle(
+        _ request: Request, context: CallContext,
+        next: @concurrent (Request, CallContext) async throws -> Response
+    ) async throws -> Response {
+        do {
+            return try await next(request, context)
+        } catch let error as APIError {
+            return try Self.answer(
+                error.status, error.code, "\(error)", retryAfter: error.retryAfterSeconds)
+        } catch let error as HTTPError {
+            return try Self.answer(
+                error.status, error.status == .notFound ? "no_route" : "http",
+                error.body ?? "\(request.method) \(request.uri.path) is not served here")
+        }
+    }
+
+    private static func answer(
+        _ status: HTTPResponse.Status, _ code: String, _ message: String, retryAfter: Int? = nil
+    ) throws -> Response {
+        let body = try JSONAnswer.bytes(Body(error: .init(code: code, message: message)))
+        var headers: HTTPFields = [.contentType: "application/json"]
+        if let retryAfter { headers[.retryAfter] = String(retryAfter) }
+        return Response(
+            status: status, headers: headers, body: .init(byteBuffer: ByteBuffer(bytes: body)))
+    }
+}
+
+/// JSON as this API writes it.
+enum JSONAnswer {
+    /// One object on one line.
+    static func bytes(_ value: some Encodable) throws -> [UInt8] {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        return Array(try encoder.encode(value))
+    }
+
+    /// A whole answer.
+    static func response(_ value: some Encodable) throws -> Response {
+        Response(
+            status: .ok, headers: [.contentType: "application/json"],
+            body: .init(byteBuffer: ByteBuffer(bytes: try bytes(value) + [UInt8(ascii: "\n")])))
+    }
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import Glibc
+internal import HTTPTypes
+internal import Hummingbird
+internal import Kernel
+internal import NIOCore
+internal import Policy
+internal import Spawner
+internal import SystemPackage
+
+/// The routes that only tell.
+struct InfoRoutes: Sendable {
+    private static let pieceBytes = 256 << 10
+
+    let runs: RunService
+
+    /// `GET /healthz`: the daemon answers.
+    func health(_ request: Request, _ context: CallContext) async throws -> Response {
+        try JSONAnswer.response(["ok": true])
+    }
+
+    private struct Profiles: Encodable {
+        struct Profile: Encodable {
+            let name: String
+            let description: String
+            let image: String
+            let engines: [String]
+            let limits: [String: UInt64]
+        }
+        let profiles: [Profile]
+    }
+
+    /// `GET /v1/profiles`.
+    func profiles(_ request: Request, _ context: CallContext) async throws -> Response {
+        let profiles = runs.catalogue.names.compactMap { name in
+            runs.catalogue.entry(named: name).map { entry in
+                Profiles.Profile(
+                    name: name, description: entry.policy.summary, image: entry.policy.image,
+                    engines: entry.policy.engines.map(\.rawValue),
+                    limits: LimitNames.values(entry.policy.limits))
+            }
+        }
+        return try JSONAnswer.response(Profiles(profiles: profiles))
+    }
+
+    private struct Status: Encodable {
+        struct Native: Encodable {
+            let ready: Bool
+            let missing_layers: [String]
+        }
+        struct Memory: Encodable {
+            let capacity_bytes: UInt64
+            let reserved_bytes: UInt64
+        }
+        let native: Native
+        let memory: Memory
+        let runs: Int
+        let finished: UInt64
+    }
+
+    /// `GET /v1/status`.
+    func status(_ request: Request, _ context: CallContext) async throws -> Response {
+        let status = await runs.status
+        return try JSONAnswer.response(
+            Status(
+                native: .init(
+                    ready: status.admission.isOpen,
+                    missing_layers: status.missingLayers.map(\.rawValue)),
+                memory: .init(
+                    capacity_bytes: status.admission.capacityBytes,
+                    reserved_bytes: status.admission.reservedBytes),
+                runs: status.admission.runs, finished: status.finished))
+    }
+
+    /// `GET /v1/artifacts/{sha256}`: the content of a kept artifact.
+    func artifact(_ request: Request, _ context: CallContext) async throws -> Response {
+        let digest = context.parameters.get("sha256") ?? ""
+        let file: Descriptor
+        do throws(Errno) { file = try runs.store.open(sha256: digest) } catch {
+            throw APIError.noArtifact(digest)
+        }
+        let body = ResponseBody { writer in
+            while true {
+                let piece = try file.readAll(limit: Self.pieceBytes)
+                if piece.isEmpty { break }
+                try await writer.write(ByteBuffer(bytes: piece))
+            }
+            try await writer.finish(nil)
+        }
+        return Response(
+            status: .ok, headers: [.contentType: "application/octet-stream"], body: body)
+    }
+}
+
+/// Limits under the names that requests use.
+enum LimitNames {
+    static func values(_ limits: Limits) -> [String: UInt64] {
+        [
+            "memory_bytes": limits.memoryBytes, "swap_bytes": limits.swapBytes,
+            "pids": UInt64(limits.pids), "cpu_millicores": UInt64(limits.cpuMillicores),
+            "cpu_time_ms": UInt64(limits.cpuTime.milliseconds),
+            "wall_time_ms": UInt64(limits.wallTime.milliseconds),
+            "workspace_bytes": limits.workspaceBytes,
+            "workspace_inodes": limits.workspaceInodes,
+            "shared_memory_bytes": limits.sharedMemoryBytes,
+            "output_bytes": limits.outputBytes, "output_total_bytes": limits.outputTotalBytes,
+            "artifact_bytes": limits.artifactBytes,
+            "artifact_count": UInt64(limits.artifactCount),
+            "open_files": UInt64(limits.openFiles), "input_bytes": limits.inputBytes,
+        ]
+    }
+}

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import CChannel
+internal import FoundationEssentials
+internal import Policy
+internal import Spawner
+
+/// The body of `POST /v1/runs`: what a caller asks for.
+struct RunSpec: Decodable, Sendable {
+    private static let keys = [
+        "profile", "argv", "stdin", "stdin_base64", "stdin_stream", "env", "files", "limits",
+        "cwd", "artifacts",
+    ]
+
+    var profile: String
+    var argv: [String]
+    var input: StandardInput
+    var environment: [String: String]
+    var files: [FileSpec]
+    var limits: LimitsSpec
+    var workingDirectory: String?
+    var collectsArtifacts: Bool
+
+    init(from decoder: any Decoder) throws {
+        let body = try decoder.strictContainer("a run", Self.keys)
+        guard let profile: String = try body.value("profile") else {
+            throw APIError.invalid("'profile' is missing")
+        }
+        guard let argv: [String] = try body.value("argv") else {
+            throw APIError.invalid("'argv' is missing")
+        }
+        self.profile = profile
+        self.argv = argv
+        input = try Self.input(body)
+        environment = try body.value("env") ?? [:]
+        files = try body.value("files") ?? []
+        limits = try body.value("limits") ?? LimitsSpec()
+        workingDirectory = try body.value("cwd")
+        collectsArtifacts = try body.value("artifacts") ?? true
+    }
+
+    private static func input(
+        _ body: KeyedDecodingContainer<AnyKey>
+    ) throws -> StandardInput {
+        let text: String? = try body.value("stdin")
+        let encoded: String? = try body.value("stdin_base64")
+        let isStreamed: Bool = try body.value("stdin_stream") ?? false
+        switch (text, encoded, isStreamed) {
+        case (nil, nil, false): return .empty
+        case (let text?, nil, false): return .bytes(Array(text.utf8))
+        case (nil, let encoded?, false):
+            return .bytes(try Base64.decode(encoded, key: "stdin_base64"))
+        case (nil, nil, true): return .streamed
+        default:
+            throw APIError.invalid(
+                "give one of 'stdin', 'stdin_base64' and 'stdin_stream', not several")
+        }
+    }
+
+    /// Checks everything that does not need the kernel, and makes a request of it.
+    func request(
+        attempt: AttemptID, policy: Policy, image: RootImage, isLive: Bool
+    ) throws(APIError) -> RunRequest {
+        guard let program = argv.first, !program.isEmpty else {
+            throw .invalid("'argv' is empty: say what to run")
+        }
+        for text in argv + environment.keys + environment.values + [workingDirectory ?? ""] {
+            guard !text.utf8.contains(0) else {
+                throw .invalid("a string of 'argv', 'env' or 'cwd' contains a NUL byte")
+            }
+        }
+        for name in environment.keys where name.isEmpty || name.contains("=") {
+            throw .invalid("'env' has the name '\(name)': a name is not empty and has no '='")
+        }
+        let merged = policy.environment.merging(environment) { $1 }
+        try checkStrings(merged)
+        var inputs: [InputFile] = []
+        for file in files { inputs.append(try file.inputFile()) }
+        var bytes = inputs.reduce(0) { $0 + $1.content.count }
+        if case .bytes(let content) = input { bytes += content.count }
+        guard bytes <= policy.limits.inputBytes else {
+            throw .invalid(
+                "the input is \(bytes) bytes, and the profile takes \(policy.limits.inputBytes)")
+        }
+        if let directory = workingDirectory, !directory.hasPrefix("/") {
+            throw .invalid("'cwd' is '\(directory)': give an absolute path in the sandbox")
+        }
+        return RunRequest(
+            attempt: attempt, policy: policy, image: image, arguments: argv, environment: merged,
+            workingDirectory: workingDirectory, files: inputs, input: input,
+            collectsArtifacts: collectsArtifacts, isLive: isLive)
+    }
+
+    private func checkStrings(_ environment: [String: String]) throws(APIError) {
+        let count = max(argv.count, environment.count)
+        guard count <= Int(SBX_STRINGS_COUNT_MAX) else {
+            throw .invalid("'argv' or 'env' has more than \(SBX_STRINGS_COUNT_MAX) entries")
+        }
+        let bytes =
+            argv.reduce(0) { $0 + $1.utf8.count + 1 }
+            + environment.reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count + 2 }
+        guard bytes + 4096 <= Int(SBX_STRINGS_MAX) else {
+            throw .invalid(
+                "'argv' and 'env' are \(bytes) bytes together, and \(SBX_STRINGS_MAX - 4096) fit: "
+                    + "put data into 'files' or standard input")
+        }
+    }
+}
+
+/// One input file of a run.
+struct FileSpec: Decodable, Sendable {
+    private static let keys = ["path", "text", "base64", "mode"]
+
+    var path: String
+    var content: [UInt8]
+    var mode: UInt32
+
+    init(from decoder: any Decoder) throws {
+        let body = try decoder.strictContainer("a file", Self.keys)
+        guard let path: String = try body.value("path") else {
+            throw APIError.invalid("a file has no 'path'")
+        }
+        self.path = path
+        mode = try body.value("mode") ?? 0o644
+        let text: String? = try body.value("text")
+        let encoded: String? = try body.value("base64")
+        switch (text, encoded) {
+        case (let text?, nil): content = Array(text.utf8)
+        case (nil, let encoded?): content = try Base64.decode(encoded, key: "file '\(path)'")
+        default: throw APIError.invalid("file '\(path)' needs one of 'text' and 'base64'")
+        }
+    }
+
+    /// Checked: below the workspace, by a plain name.
+    func inputFile() throws(APIError) -> InputFile {
+        func refuse(_ why: String) -> APIError {
+            .invalid("file '\(path)': \(why); give a path below the workspace, like 'data/in.csv'")
+        }
+        guard !path.isEmpty else { throw refuse("the name is empty") }
+        guard !path.hasPrefix("/") else { throw refuse("the name is absolute") }
+        guard !path.utf8.contains(0) else { throw refuse("the name contains a NUL byte") }
+        guard path.utf8.count < Int(SBX_PATH_MAX) else {
+            throw .invalid("a file's name has \(path.utf8.count) bytes, and \(SBX_PATH_MAX - 1) fit")
+        }
+        let parts = path.split(separator: "/", omittingEmptySubsequences: false)
+        for part in parts {
+            guard !part.isEmpty else { throw refuse("the name has an empty part") }
+            guard part != "..", part != "." else { throw refuse("the name contains '\(part)'") }
+            guard part.utf8.count <= 255 else { throw refuse("a part has more than 255 bytes") }
+        }
+        guard mode <= 0o777 else { throw refuse("the mode \(mode) is none") }
+        return InputFile(path: Array(path.utf8), content: content, mode: mode)
+    }
+}
+
+/// Limits that a run asks for, below its profile's.
+struct LimitsSpec: Decodable, Sendable {
+    private static let keys = [
+        "memory_bytes", "swap_bytes", "pids", "cpu_millicores", "cpu_time_ms", "wall_time_ms",
+        "workspace_bytes", "workspace_inodes", "shared_memory_bytes", "output_bytes",
+        "output_total_bytes", "artifact_bytes", "artifact_count", "open_files",
+    ]
+
+    var tightening = Tightening()
+
+    init() {}
+
+    init(from decoder: any Decoder) throws {
+        let body = try decoder.strictContainer("'limits'", Self.keys)
+        func milliseconds(_ name: String) throws -> Duration? {
+            let count: UInt64? = try body.value(name)
+            return count.map { .milliseconds(Int64(clamping: $0)) }
+        }
+        tightening.memoryBytes = try body.value("memory_bytes")
+        tightening.swapBytes = try body.value("swap_bytes")
+        tightening.pids = try body.value("pids")
+        tightening.cpuMillicores = try body.value("cpu_millicores")
+        tightening.cpuTime = try milliseconds("cpu_time_ms")
+        tightening.wallTime = try milliseconds("wall_time_ms")
+        tightening.workspaceBytes = try body.value("workspace_bytes")
+        tightening.workspaceInodes = try body.value("workspace_inodes")
+        tightening.sharedMemoryBytes = try body.value("shared_memory_bytes")
+        tightening.outputBytes = try body.value("output_bytes")
+        tightening.outputTotalBytes = try body.value("output_total_bytes")
+        tightening.artifactBytes = try body.value("artifact_bytes")
+        tightening.artifactCount = try body.value("artifact_count")
+        tightening.openFiles = try body.value("open_files")
+    }
+}
+
+/// Base64, strictly.
+enum Base64 {
+    static func decode(_ text: String, key: String) throws(APIError) -> [UInt8] {
+        guard let data = Data(base64Encoded: text) else {
+            throw .invalid("\(key) is not valid base64")
+        }
+        return Array(data)
+    }
+
+    static func encode(_ bytes: [UInt8]) -> String {
+        Data(bytes).base64EncodedString()
+    }
+}

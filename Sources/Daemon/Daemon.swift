@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import CLinux
+internal import Glibc
+internal import Hummingbird
+internal import Images
+internal import Kernel
+internal import Logging
+internal import Policy
+internal import ServiceLifecycle
+internal import Spawner
+internal import SystemPackage
+
+/// Wires the parts together, serves until told to stop, and leaves nothing behind.
+struct Daemon {
+    private let configuration: Configuration
+    private let lock: Descriptor
+    private let cgroups: any CgroupTree
+    private let engine: NativeEngine
+    private let runs: RunService
+    private let janitor: Janitor
+    private let logger: Logger
+
+    /// Takes the state directory, the cgroups and the ids; refuses what cannot be enforced here.
+    init(_ configuration: Configuration) async throws(DaemonError) {
+        guard geteuid() != 0 else { throw .isRoot }
+        var logger = Logger(label: "sandboxd")
+        logger.logLevel = configuration.isVerbose ? .debug : .info
+        self.logger = logger
+        self.configuration = configuration
+        try Self.checkSocketPath(configuration.socket)
+        lock = try StateDirectory.take(configuration.state)
+        try StateDirectory.freeSocket(configuration.socket)
+
+        let catalogue = try Catalogue(configuration)
+        let program = try Self.initProgram(configuration.initProgram)
+        cgroups = try Self.cgroups(node: StateDirectory.nodeName(configuration.state))
+        sweepLeftovers(of: cgroups, logger)
+        janitor = try Janitor.start(
+            program, watching: cgroups.roots + [configuration.socket])
+        do throws(SpawnError) {
+            let loop = try Self.eventLoop()
+            let ids = try SubordinateIDs(user: Self.userName(), uid: getuid())
+            engine = NativeEngine(
+                loop: loop, program: program, cgroups: cgroups, ids: ids,
+                without: configuration.missingLayers)
+        } catch {
+            throw .engine(error)
+        }
+        let store = try Self.hosting("opening the artifact store") { () throws(Errno) in
+            try ArtifactStore(path: configuration.state + "/artifacts")
+        }
+        runs = RunService(
+            catalogue: catalogue, engine: engine, store: store,
+            admission: Admission(capacityBytes: configuration.memoryBytes), logger: logger)
+        if !configuration.missingLayers.isEmpty {
+            let names = configuration.missingLayers.map(\.rawValue).joined(separator: ", ")
+            logger.critical("INSECURE control run: sandboxes are made WITHOUT \(names)")
+        }
+    }
+
+    /// Serves until SIGTERM or SIGINT; then no new run starts, those that go on are cancelled, and
+    /// everything is taken down.
+    func run() async throws {
+        let server = APIServer(runs: runs, socket: configuration.socket, logger: logger)
+        var failure: (any Error)?
+        do {
+            try await server.run()
+        } catch {
+            failure = error
+        }
+        await runs.stop()
+        await engine.stop()
+        unlink(configuration.socket)
+        for attempt in cgroups.inventory() {
+            // What cannot be removed now is swept at the next start, which says so.
+            try? cgroups.sweep(attempt)
+        }
+        cgroups.remove()
+        janitor.dismiss()
+        if let failure { throw failure }
+        logger.info("stopped")
+    }
+
+    private static func checkSocketPath(_ path: String) throws(DaemonError) {
+        guard path.utf8.count <= 107 else {
+            throw .socketPathTooLong(path, bytes: path.utf8.count)
+        }
+    }
+
+    private static func initProgram(_ path: String) throws(DaemonError) -> InitProgram {
+        do throws(Errno) { return try InitProgram(path: path) } catch {
+            throw .noInitProgram(path, error)
+        }
+    }
+
+    private static func cgroups(node: String) throws(DaemonError) -> any CgroupTree {
+        let mounts = try hosting("reading /proc/self/mountinfo") { () throws(Errno) in
+            try MountTable()
+        }
+        do throws(CgroupError) {
+            if mounts.cgroupV2 != nil { return try CgroupsV2(mounts: mounts) }
+            return try CgroupsV1(node: node, mounts: mounts)
+        } catch {
+            throw .cgroups(error)
+        }
+    }
+
+    private static func eventLoop() throws(SpawnError) -> EventLoop {
+        do throws(Errno) { return try EventLoop() } catch {
+            throw .host(doing: "making the event loop", error)
+        }
+    }
+
+    private static func userName() -> String {
+        guard let entry = getpwuid(getuid()) else { return String(getuid()) }
+        return String(cString: entry.pointee.pw_name)
+    }
+
+    private static func hosting<Value>(
+        _ doing: String, _ body: () throws(Errno) -> Value
+    ) throws(DaemonError) -> Value {
+        do throws(Errno) { return try body() } catch { throw .host(doing: doing, error) }
+    }
+}
+
+/// Removes what a daemon that was killed left of its attempts. Its processes are dead: they die
+/// with it.
+private func sweepLeftovers(of cgroups: any CgroupTree, _ logger: Logger) {
+    for attempt in cgroups.inventory().sorted() {
+        do throws(CgroupError) {
+            try cgroups.sweep(attempt)
+            logger.notice("removed what was left of attempt \(attempt)")
+        } catch {
+            logger.error("what is left of attempt \(attempt) stays: \(error)")
+        }
+    }
+}

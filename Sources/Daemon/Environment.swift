@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import Glibc
+
+/// This process's environment.
+enum Environment {
+    /// All of it, as text.
+    static var all: [String: String] {
+        var values: [String: String] = [:]
+        var entry = environ
+        while let text = entry.pointee {
+            let pair = String(cString: text).split(
+                separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            if pair.count == 2 { values[String(pair[0])] = String(pair[1]) }
+            entry += 1
+        }
+        return values
+    }
+}

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import ArgumentParser
+internal import Glibc
+internal import Kernel
+internal import Spawner
+
+/// The options of `sandboxd serve`.
+struct ServeOptions: ParsableArguments {
+    @Option(help: "The API's Unix socket. Default: $SANDBOXD_SOCKET, else STATE/sandboxd.sock.")
+    var socket: String?
+
+    @Option(
+        help: """
+            The daemon's own directory; one daemon each. Default: /var/lib/sandboxd/state when it \
+            is ours, else $XDG_STATE_HOME/sandboxd.
+            """)
+    var state: String?
+
+    @Option(help: "The directory with the profiles. Default: beside the program, or /etc/sandboxd.")
+    var profiles: String?
+
+    @Option(help: "The directory with the images. Default: see 'sandboxd image --help'.")
+    var images: String?
+
+    @Option(help: "The sandboxes' process 1. Default: 'sandboxd-init' beside the program.")
+    var initProgram: String?
+
+    @Option(
+        help: """
+            Memory that sandboxes may reserve together, in MiB. Default: four fifths of the \
+            machine's.
+            """)
+    var memory: UInt64?
+
+    @Flag(help: "Log every run.")
+    var verbose = false
+
+    #if DEBUG
+        @Option(
+            help: """
+                For control runs of the containment tests, and in debug builds only: make sandboxes \
+                WITHOUT these layers, separated by commas.
+                """)
+        var insecureWithout: String?
+    #endif
+
+    func validate() throws {
+        if let memory, memory < 16 || memory > 1 << 30 {
+            throw ValidationError("--memory is \(memory): give MiB between 16 and 1073741824")
+        }
+        _ = try missingLayers()
+    }
+
+    /// The layers that a control run leaves out; none in a release build.
+    private func missingLayers() throws -> [Layer] {
+        #if DEBUG
+            return try (insecureWithout ?? "").split(separator: ",").map { name in
+                guard let layer = Layer(rawValue: String(name)) else {
+                    let known = Layer.allCases.map(\.rawValue).joined(separator: ", ")
+                    throw ValidationError("--insecure-without: no layer '\(name)' (known: \(known))")
+                }
+                return layer
+            }
+        #else
+            return []
+        #endif
+    }
+
+    /// The same with every default filled in.
+    func configuration() throws -> Configuration {
+        let place = Place.find()
+        let state = state ?? place.state
+        return Configuration(
+            socket: socket ?? Place.environment("SANDBOXD_SOCKET") ?? state + "/sandboxd.sock",
+            state: state,
+            profiles: profiles ?? place.profiles,
+            images: images,
+            initProgram: initProgram ?? place.initProgram,
+            memoryBytes: memory.map { $0 << 20 } ?? place.memoryBytes / 5 * 4,
+            isVerbose: verbose,
+            missingLayers: try missingLayers())
+    }
+}
+
+/// What a daemon is started with.
+struct Configuration: Sendable {
+    var socket: String
+    var state: String
+    var profiles: String
+    /// nil: the image store's own default.
+    var images: String?
+    var initProgram: String
+    /// What sandboxes may reserve together.
+    var memoryBytes: UInt64
+    var isVerbose: Bool
+    /// Layers to leave out. Never set but in control runs.
+    var missingLayers: [Layer]
+}
+
+/// Where things are on this machine.
+struct Place {
+    var state: String
+    var profiles: String
+    var initProgram: String
+    var memoryBytes: UInt64
+
+    static func environment(_ name: String) -> String? {
+        guard let value = getenv(name), value.pointee != 0 else { return nil }
+        return String(cString: value)
+    }
+
+    static func find() -> Place {
+        // A process can always read its own link; without /proc nothing here works anyway.
+        let program = (try? KernelFile.link("/proc/self/exe")) ?? "/usr/bin/sandboxd-daemon"
+        let directory = String(program[..<(program.lastIndex(of: "/") ?? program.startIndex)])
+        return Place(
+            state: stateDirectory(),
+            profiles: profileDirectory(beside: directory),
+            initProgram: directory + "/sandboxd-init",
+            memoryBytes: memoryBytes())
+    }
+
+    private static func stateDirectory() -> String {
+        let shared = "/var/lib/sandboxd/state"
+        if access(shared, W_OK) == 0 { return shared }
+        let home = environment("HOME") ?? "/tmp"
+        return (environment("XDG_STATE_HOME") ?? home + "/.local/state") + "/sandboxd"
+    }
+
+    /// `profiles/` beside the program, in a directory above it (a build directory in a checkout),
+    /// or the system's.
+    private static func profileDirectory(beside directory: String) -> String {
+        var above = directory[...]
+        while !above.isEmpty {
+            let candidate = above + "/profiles"
+            if access(candidate + "/code.yaml", R_OK) == 0 { return String(candidate) }
+            above = above[..<(above.lastIndex(of: "/") ?? above.startIndex)]
+        }
+        return "/etc/sandboxd/profiles"
+    }
+
+    private static func memoryBytes() -> UInt64 {
+        UInt64(sysconf(Int32(_SC_PHYS_PAGES))) * UInt64(sysconf(Int32(_SC_PAGESIZE)))
+    }
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import Glibc
+internal import Images
+internal import Kernel
+internal import Logging
+internal import Policy
+internal import Spawner
+
+/// Turns what a caller asked for into a run: resolves, admits, and hands it to the engine.
+actor RunService {
+    /// A run that was let in. It must be run: its reservation is given back at its end.
+    struct Admitted: Sendable {
+        let request: RunRequest
+        let sandbox: Sandbox
+        let lease: ImageLease
+    }
+
+    nonisolated let catalogue: Catalogue
+    nonisolated let store: ArtifactStore
+    private let engine: NativeEngine
+    private let logger: Logger
+    private var admission: Admission
+    private var going: [AttemptID: Sandbox] = [:]
+    private var whenIdle: [CheckedContinuation<Void, Never>] = []
+    private var finished: UInt64 = 0
+
+    init(
+        catalogue: Catalogue, engine: NativeEngine, store: ArtifactStore, admission: Admission,
+        logger: Logger
+    ) {
+        self.catalogue = catalogue
+        self.engine = engine
+        self.store = store
+        self.admission = admission
+        self.logger = logger
+    }
+
+    /// What `GET /v1/status` tells.
+    struct Status: Sendable {
+        var admission: Admission
+        var finished: UInt64
+        var missingLayers: [Layer]
+    }
+
+    /// The present state.
+    var status: Status {
+        Status(
+            admission: admission, finished: finished, missingLayers: engine.layers.missing)
+    }
+
+    /// Lets a run in, or says why not.
+    func admit(_ spec: RunSpec, isLive: Bool) throws(APIError) -> Admitted {
+        guard let entry = catalogue.entry(named: spec.profile) else {
+            throw .unknownProfile(spec.profile, known: catalogue.names)
+        }
+        let policy = try APIError.refusing { () throws(PolicyError) in
+            try entry.policy.tightened(by: spec.limits.tightening)
+        }
+        let (image, lease) = try APIError.refusing { () throws(ImageError) in
+            try catalogue.image(of: policy)
+        }
+        let request = try spec.request(
+            attempt: .make(milliseconds: Self.milliseconds()), policy: policy, image: image,
+            isLive: isLive)
+        do throws(Admission.Refusal) {
+            try admission.admit(bytes: policy.limits.memoryBytes + policy.limits.swapBytes)
+        } catch {
+            throw .notAdmitted(error)
+        }
+        let sandbox = Sandbox(request, engine: engine, filter: entry.filter, store: store)
+        going[request.attempt] = sandbox
+        return Admitted(request: request, sandbox: sandbox, lease: lease)
+    }
+
+    /// Runs it to its end. Cancelling the task cancels the run.
+    nonisolated func run(_ admitted: Admitted) async -> RunResult {
+        let result = await admitted.sandbox.run()
+        await end(admitted, result)
+        return result
+    }
+
+    /// Takes back the reservation of a run that was never run.
+    func abandon(_ admitted: Admitted) {
+        let limits = admitted.request.policy.limits
+        admission.release(bytes: limits.memoryBytes + limits.swapBytes)
+        going[admitted.request.attempt] = nil
+    }
+
+    private func end(_ admitted: Admitted, _ result: RunResult) {
+        abandon(admitted)
+        finished += 1
+        log(result)
+        if going.isEmpty {
+            let waiting = whenIdle
+            whenIdle = []
+            for continuation in waiting { continuation.resume() }
+        }
+    }
+
+    /// Lets nobody in any more, cancels what goes on, and waits until all of it is torn down.
+    func stop() async {
+        admission.isOpen = false
+        for sandbox in going.values { await sandbox.cancel() }
+        while !going.isEmpty {
+            await withCheckedContinuation { whenIdle.append($0) }
+        }
+    }
+
+    private func log(_ result: RunResult) {
+        if !result.receipt.isClean {
+            logger.error(
+                "attempt \(result.attempt) left something behind: \(result.receipt)")
+        }
+        if result.verdict == .engineError {
+            let why = result.evidence.map { "\($0.name)=\($0.value)" }.joined(separator: " ")
+            logger.error("attempt \(result.attempt) of '\(result.profile)': \(why)")
+        } else {
+            logger.debug(
+                """
+                attempt \(result.attempt) of '\(result.profile)': \(result.verdict.word), \
+                \(result.timing.total) ms
+                """)
+        }
+    }
+
+    /// Wall clock: only to name attempts by.
+    private static func milliseconds() -> UInt64 {
+        var time = timespec()
+        // Cannot fail: the clock exists and the pointer is ours.
+        _ = clock_gettime(CLOCK_REALTIME, &time)
+        return UInt64(time.tv_sec) * 1000 + UInt64(time.tv_nsec) / 1_000_000
+    }
+}

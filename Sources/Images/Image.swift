@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+package import SystemPackage
+
+/// One image of a store: a root file system, unpacked and complete, and how to run in it.
+package struct Image: Hashable, Sendable {
+    /// What the recipe calls it; none when a later build took the name away.
+    package let name: String?
+
+    /// The digest of what is in it, which never changes.
+    package let digest: ImageDigest
+
+    /// Where it lies: `<store>/sha256-<digest>`.
+    package let directory: FilePath
+
+    /// What was known when it was built.
+    package let facts: ImageFacts
+
+    /// The tree that an engine mounts as the sandbox's root, read-only, nosuid and nodev.
+    ///
+    /// Everything in it belongs to whoever built it, and everybody may read it.
+    package var rootfs: FilePath { directory.appending("rootfs") }
+
+    /// The environment that jobs start from.
+    package var environment: [String: String] { facts.environment }
+
+    /// Who jobs are.
+    package var user: ImageUser { facts.user }
+}
+
+/// What is known about an image and is not a file of its tree.
+package struct ImageFacts: Hashable, Sendable {
+    /// The environment that jobs start from; part of the digest.
+    package let environment: [String: String]
+
+    /// Who jobs are; part of the digest.
+    package let user: ImageUser
+
+    /// The sizes of its files, hard links counted once.
+    package let bytes: UInt64
+
+    /// How many Debian packages are installed in it.
+    package let packageCount: Int
+
+    /// When it was built, in seconds since 1970.
+    package let createdUnixSeconds: Int64
+}
+
+/// The user that jobs of an image are, as `/etc/passwd` has it.
+package struct ImageUser: Hashable, Sendable {
+    /// The name of the user and of its group.
+    package let name: String
+
+    /// The user's id, inside the sandbox.
+    package let uid: UInt32
+
+    /// The group's id, inside the sandbox.
+    package let gid: UInt32
+
+    /// The home directory, an absolute path.
+    package let home: String
+
+    /// The shell, an absolute path.
+    package let shell: String
+}

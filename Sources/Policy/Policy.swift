@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A profile resolved and checked: complete, nothing optional, no "unlimited".
+package struct Policy: Sendable, Hashable {
+    /// The profile's name.
+    package let name: String
+
+    /// What it is for, in a sentence.
+    package let summary: String
+
+    /// The image its jobs run in, by name.
+    package let image: String
+
+    /// The engines that may run it, the preferred one first; never empty.
+    package let engines: [EngineKind]
+
+    /// The ceilings its jobs live under.
+    package private(set) var limits: Limits
+
+    /// What its jobs may reach.
+    package let network: Network
+
+    /// The system calls its jobs may make.
+    package let syscalls: SyscallPolicy
+
+    /// The capabilities its jobs hold.
+    package let capabilities: CapabilitySet
+
+    /// Its jobs' environment.
+    package let environment: [String: String]
+
+    /// Where its jobs start: an absolute path inside the sandbox.
+    package let workingDirectory: String
+
+    /// How many sandboxes are kept ready.
+    package let warm: Int
+
+    /// Resolves `profile` against the lists of system calls it may name.
+    package init(
+        resolving profile: Profile,
+        lists: SyscallLists,
+        architecture: Architecture = .host
+    ) throws(ProfileError) {
+        name = profile.name
+        summary = profile.summary
+        image = profile.image
+        engines = profile.engines
+        limits = profile.limits
+        network = profile.network
+        syscalls = try lists.resolve(profile, for: architecture)
+        capabilities = []
+        environment = profile.environment
+        workingDirectory = profile.workingDirectory
+        warm = profile.warm
+    }
+
+    /// The same policy under the limits that a request asks for, each smaller or equal.
+    ///
+    /// What the request leaves out stays as it is. A request can never loosen a limit.
+    package func tightened(by tightening: Tightening) throws(PolicyError) -> Policy {
+        let limits = try Limits { limit throws(PolicyError) in
+            let allowed = self.limits[limit]
+            guard let asked = tightening[limit] else { return allowed }
+            if asked == 0, limit.allowed.lowerBound > 0 { throw .zero(limit) }
+            if asked > allowed { throw .loosened(limit, asked: asked, allowed: allowed) }
+            let floor = limit.allowed.lowerBound
+            if asked < floor { throw .tooSmall(limit, asked: asked, floor: floor) }
+            return asked
+        }
+        var policy = self
+        policy.limits = limits
+        return policy
+    }
+}

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+import CSeccomp
+import Glibc
+
+/// Names and numbers of system calls, as libseccomp knows them.
+enum Syscall {
+    /// From here on a call has the same number on every architecture (since Linux 5.1).
+    static let firstCommonNumber: Int32 = 424
+
+    /// The answer to a question for a name's number.
+    enum Number: Hashable {
+        /// The call exists.
+        case known(Int32)
+        /// The call exists, but not on this architecture: aarch64 has `openat` and no `open`.
+        case elsewhere
+        /// libseccomp has never heard of it.
+        case unknown
+    }
+
+    static func number(of name: String, on architecture: Architecture) -> Number {
+        let number = sbx_syscall_number(architecture.rawValue, name)
+        return switch number {
+        case 0...: .known(number)
+        case -EOPNOTSUPP: .elsewhere
+        default: .unknown
+        }
+    }
+
+    static func name(of number: Int32, on architecture: Architecture) -> String? {
+        CName.read { buffer, capacity in
+            sbx_syscall_name(architecture.rawValue, number, buffer, capacity)
+        }
+    }
+}

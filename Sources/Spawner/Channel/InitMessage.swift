@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import CChannel
+internal import Kernel
+internal import SystemPackage
+
+/// How the job ended, as init saw it.
+struct Ending: Sendable, Hashable {
+    /// As wait4 gives it.
+    var waitStatus: Int32
+    /// `enum sbx_reason`.
+    var reasons: UInt32
+    var workspaceBytes: UInt64
+    var workspaceInodes: UInt64
+    var workspaceBytesFree: UInt64
+    var workspaceInodesFree: UInt64
+    var wallNanoseconds: UInt64
+}
+
+/// What init says, decoded into our own words. Nothing in it is believed beyond its own attempt.
+enum InitMessage: Sendable {
+    /// The job's process is confined and waits; the kernel names it.
+    case ready(jobPid: Int32)
+    case failed(Step, Errno)
+    case ended(Ending)
+    case artifact(path: [UInt8], mode: UInt32, Descriptor)
+    case refused(path: [UInt8], bytes: UInt64, RefusedArtifact.Reason)
+    case bye
+
+    /// Decodes a packet; nil when it is none of these or has the wrong size.
+    init?(_ packet: Packet) {
+        switch UInt32(packet.type) {
+        case SBX_READY.rawValue:
+            guard packet.senderPid > 0 else { return nil }
+            self = .ready(jobPid: packet.senderPid)
+        case SBX_FAILED.rawValue:
+            guard let failed = packet.exactly(sbx_failed.self),
+                let step = Step(rawValue: failed.step)
+            else { return nil }
+            self = .failed(step, Errno(rawValue: failed.error))
+        case SBX_ENDED.rawValue:
+            guard let ended = packet.exactly(sbx_ended.self) else { return nil }
+            self = .ended(Ending(ended))
+        case SBX_ARTIFACT.rawValue:
+            guard let (artifact, path) = packet.leading(sbx_artifact.self), !path.isEmpty,
+                let file = packet.descriptors.first
+            else { return nil }
+            self = .artifact(path: path, mode: artifact.mode & 0o777, file)
+        case SBX_REFUSED.rawValue:
+            guard let (refused, path) = packet.leading(sbx_refused.self),
+                let reason = RefusedArtifact.Reason(refused.reason)
+            else { return nil }
+            self = .refused(path: path, bytes: refused.bytes, reason)
+        case SBX_BYE.rawValue:
+            self = .bye
+        default:
+            return nil
+        }
+    }
+}
+
+extension Ending {
+    fileprivate init(_ ended: sbx_ended) {
+        self.init(
+            waitStatus: ended.wait_status,
+            reasons: ended.reasons,
+            workspaceBytes: ended.workspace_bytes,
+            workspaceInodes: ended.workspace_inodes,
+            workspaceBytesFree: ended.workspace_bytes_free,
+            workspaceInodesFree: ended.workspace_inodes_free,
+            wallNanoseconds: ended.wall_ns
+        )
+    }
+
+    /// Whether init ended the job for this reason.
+    func has(_ reason: sbx_reason) -> Bool {
+        reasons & reason.rawValue != 0
+    }
+}
+
+extension RefusedArtifact.Reason {
+    fileprivate init?(_ raw: UInt32) {
+        switch raw {
+        case SBX_REFUSED_SYMLINK.rawValue: self = .symlink
+        case SBX_REFUSED_NOT_REGULAR.rawValue: self = .notRegular
+        case SBX_REFUSED_BYTES.rawValue: self = .bytes
+        case SBX_REFUSED_COUNT.rawValue: self = .count
+        case SBX_REFUSED_NAME.rawValue: self = .name
+        case SBX_REFUSED_DEPTH.rawValue: self = .depth
+        case SBX_REFUSED_UNREADABLE.rawValue: self = .unreadable
+        default: return nil
+        }
+    }
+}

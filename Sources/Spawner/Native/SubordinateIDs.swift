@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import Glibc
+internal import Kernel
+
+/// The host ids that this user may give to sandboxes (subuid(5), subgid(5)), and who has which.
+///
+/// Each sandbox takes a slot: one id for init, one for the job. No two that are alive share any, so
+/// no per-user quota of the kernel's (keys, inotify, pipes) is shared either.
+package struct SubordinateIDs: Sendable {
+    /// The two ids of one sandbox, as the launcher's user namespace numbers them.
+    package struct Slot: Sendable, Hashable {
+        let number: UInt32
+        /// init's; 0 is the daemon's user, so the range begins at 1.
+        package var initID: UInt32 { 1 + number * 2 }
+        /// The job's.
+        package var jobID: UInt32 { 2 + number * 2 }
+    }
+
+    /// One line of /etc/subuid.
+    package struct Range: Sendable, Hashable {
+        package var start: UInt32
+        package var count: UInt32
+    }
+
+    private static let slotsMax: UInt32 = 4096
+
+    package let users: Range
+    package let groups: Range
+    private var free: [UInt32]
+
+    /// Finds the ranges of `user` (a name; `uid` is looked for as well).
+    package init(user: String, uid: UInt32) throws(SpawnError) {
+        users = try Self.range(in: "/etc/subuid", user: user, uid: uid)
+        groups = try Self.range(in: "/etc/subgid", user: user, uid: uid)
+        let slots = min(Self.slotsMax, users.count / 2, groups.count / 2)
+        // Handed out in turn and given back to the end, so that an id rests before it is used again.
+        free = Array((0..<slots).reversed())
+    }
+
+    private static func range(
+        in file: String, user: String, uid: UInt32
+    ) throws(SpawnError) -> Range {
+        // A missing file is the same as one without a line for this user.
+        let text = (try? KernelFile.read(file)) ?? ""
+        let ranges = text.split(separator: "\n").compactMap { line -> Range? in
+            let parts = line.split(separator: ":")
+            guard parts.count == 3, parts[0] == user || parts[0] == String(uid),
+                let start = UInt32(parts[1]), let count = UInt32(parts[2])
+            else { return nil }
+            return Range(start: start, count: count)
+        }
+        guard let largest = ranges.max(by: { $0.count < $1.count }), largest.count >= 2 else {
+            throw .ids(
+                "\(file) has no range for user '\(user)': run 'sudo sandboxd setup', or add a "
+                    + "line such as '\(user):100000:65536'")
+        }
+        return largest
+    }
+
+    /// How many sandboxes can be alive at once.
+    package var available: Int { free.count }
+
+    /// Takes a slot that no living sandbox has.
+    package mutating func take() throws(SpawnError) -> Slot {
+        guard let number = free.popLast() else {
+            throw .ids("all subordinate ids are in use: too many sandboxes are alive at once")
+        }
+        return Slot(number: number)
+    }
+
+    /// Gives a slot back, once nothing runs under its ids any more.
+    package mutating func giveBack(_ slot: Slot) {
+        free.insert(slot.number, at: 0)
+    }
+
+    /// The host's id for a launcher's id.
+    package func hostUser(_ id: UInt32) -> UInt32 { users.start + id - 1 }
+
+    /// The host's group for a launcher's group.
+    package func hostGroup(_ id: UInt32) -> UInt32 { groups.start + id - 1 }
+}

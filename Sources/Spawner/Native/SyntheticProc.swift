@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import Kernel
+internal import SystemPackage
+
+/// What a sandbox's /proc shows instead of the host's own files, and what it does not show at all.
+enum SyntheticProc {
+    /// A file made once for each launcher.
+    struct File: Sendable, Hashable {
+        var name: String
+        var content: [UInt8]
+    }
+
+    /// The most CPUs that a synthetic file is made for.
+    static let cpusMax = 32
+
+    /// Below /proc: what tells about the host or about other users of it. What this kernel does not
+    /// have is skipped.
+    static let masked = [
+        "acpi", "asound", "bootconfig", "buddyinfo", "bus", "cgroups", "cmdline", "config.gz",
+        "consoles", "crypto", "diskstats", "driver", "dynamic_debug", "fs", "interrupts", "iomem",
+        "ioports", "irq", "kallsyms", "kcore", "key-users", "keys", "kmsg", "kpagecgroup",
+        "kpagecount", "kpageflags", "latency_stats", "locks", "mdstat", "modules", "mtrr",
+        "pagetypeinfo", "partitions", "pressure", "sched_debug", "schedstat", "scsi", "slabinfo",
+        "softirqs", "swaps", "sysrq-trigger", "timer_list", "tty", "vmallocinfo", "vmstat",
+        "zoneinfo",
+    ].filter(exists).map { "/proc/" + $0 }
+
+    /// Which synthetic file covers which of /proc's, for a sandbox that sees `cpus` CPUs.
+    static func covered(cpus: Int) -> [(name: String, path: String)] {
+        let count = min(max(1, cpus), cpusMax)
+        return [
+            ("cpuinfo.\(count)", "/proc/cpuinfo"), ("stat.\(count)", "/proc/stat"),
+            ("loadavg", "/proc/loadavg"),
+        ]
+    }
+
+    /// The files of `covered`, for every number of CPUs up to the host's.
+    static func files() -> [File] {
+        let stanzas = cpuStanzas()
+        var files = [File(name: "loadavg", content: Array("0.00 0.00 0.00 1/1 1\n".utf8))]
+        for count in 1...min(cpusMax, max(1, stanzas.count)) {
+            let info = stanzas.prefix(count).map { hidingTopology($0, cpus: count) }
+            files.append(
+                File(
+                    name: "cpuinfo.\(count)",
+                    content: Array((info.joined(separator: "\n\n") + "\n\n").utf8)))
+            files.append(File(name: "stat.\(count)", content: Array(stat(cpus: count).utf8)))
+        }
+        return files
+    }
+
+    private static func exists(_ name: String) -> Bool {
+        (try? Descriptor.open("/proc/" + name, 0o10000000 /* O_PATH */)) != nil
+    }
+
+    private static func cpuStanzas() -> [String] {
+        // Without the host's file there is one CPU of which nothing is known.
+        let text = (try? KernelFile.read("/proc/cpuinfo")) ?? "processor\t: 0"
+        var stanzas: [String] = []
+        var lines: [Substring] = []
+        for line in text.split(separator: "\n", omittingEmptySubsequences: false) {
+            if line.isEmpty {
+                if !lines.isEmpty { stanzas.append(lines.joined(separator: "\n")) }
+                lines = []
+            } else {
+                lines.append(line)
+            }
+        }
+        if !lines.isEmpty { stanzas.append(lines.joined(separator: "\n")) }
+        return stanzas
+    }
+
+    /// The number of siblings and cores is the host's number under another name.
+    private static func hidingTopology(_ stanza: String, cpus: Int) -> String {
+        stanza.split(separator: "\n").map { line in
+            line.hasPrefix("siblings") || line.hasPrefix("cpu cores")
+                ? line.prefix { $0 != ":" } + ": \(cpus)" : line
+        }.joined(separator: "\n")
+    }
+
+    private static func stat(cpus: Int) -> String {
+        let zeros = " 0 0 0 0 0 0 0 0 0 0\n"
+        let lines = (0..<cpus).map { "cpu\($0)" + zeros }.joined()
+        return "cpu " + zeros + lines + "intr 0\nctxt 0\nbtime 0\nprocesses 1\nprocs_running 1\n"
+            + "procs_blocked 0\nsoftirq 0 0 0 0 0 0 0 0 0 0 0\n"
+    }
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+package import Kernel
+package import SystemPackage
+
+/// Why a sandbox could not be made, or was lost. The run's verdict is then `engine_error`.
+///
+/// By the time a caller sees it, nothing of the sandbox is left on the host.
+package enum SpawnError: Error, Sendable {
+    /// The launcher or init gave up at this step.
+    case step(Step, Errno)
+    /// The host refused what the daemon itself asked for.
+    case host(doing: String, Errno)
+    /// The host cannot meter or cap the attempt.
+    case cgroup(CgroupError)
+    /// The kernel applied something else than the policy says.
+    case readBack([String])
+    /// A program of the host's that is needed did not do its work.
+    case helper(String, output: String)
+    /// init or its launcher went away.
+    case lost(during: String)
+    /// Nothing was heard in time.
+    case silent(during: String)
+    /// init sent what the protocol does not allow.
+    case violation(String)
+    /// The subordinate ids are all in use, or there are none.
+    case ids(String)
+
+    /// A word for programs, in a verdict's evidence.
+    package var step: String {
+        switch self {
+        case .step(let step, _): "\(step)"
+        case .host: "host"
+        case .cgroup: "cgroup"
+        case .readBack: "readBack"
+        case .helper: "helper"
+        case .lost: "lost"
+        case .silent: "silent"
+        case .violation: "violation"
+        case .ids: "ids"
+        }
+    }
+
+    /// The errno, when the kernel gave one.
+    package var errno: Errno? {
+        switch self {
+        case .step(_, let code), .host(_, let code): code
+        default: nil
+        }
+    }
+}
+
+extension SpawnError: CustomStringConvertible {
+    package var description: String {
+        switch self {
+        case .step(let step, let code):
+            "the sandbox could not be made at step '\(step)': \(code)" + Self.mend(step, code)
+        case .host(let doing, let code): "\(doing): \(code)"
+        case .cgroup(let error): error.description
+        case .readBack(let differences):
+            "the kernel did not apply the policy: " + differences.joined(separator: "; ")
+        case .helper(let name, let output): "\(name) failed: \(output)"
+        case .lost(let phase): "the sandbox was lost during \(phase)"
+        case .silent(let phase): "nothing was heard from the sandbox during \(phase)"
+        case .violation(let what): "init broke the protocol: \(what)"
+        case .ids(let why): why
+        }
+    }
+
+    private static func mend(_ step: Step, _ code: Errno) -> String {
+        switch step {
+        case .userNamespace, .clone:
+            code == .permissionDenied || code == .notPermitted
+                ? " (user namespaces are restricted here: run 'sandboxd doctor')" : ""
+        case .inputFile where code == .noSpace:
+            " (the input files do not fit into the workspace)"
+        case .inputFile where code == .fileExists:
+            " (two input files have the same name, or one is the directory of another)"
+        default: ""
+        }
+    }
+}

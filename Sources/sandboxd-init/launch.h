@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef SANDBOXD_LAUNCH_H
+#define SANDBOXD_LAUNCH_H
+
+/// Enters a user namespace, has the daemon map its ids, and executes itself as `launch-mapped`.
+/// Answers an exit status, and only when something failed.
+int launch(int channel);
+
+/// Becomes process 1 of a PID namespace, makes the template that all sandboxes share, and serves
+/// LAUNCH messages until the daemon goes. Answers an exit status.
+int launch_mapped(int channel);
+
+#endif

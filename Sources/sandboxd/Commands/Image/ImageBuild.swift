@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import ArgumentParser
+internal import FoundationEssentials
+internal import Images
+internal import SystemPackage
+
+/// `sandboxd image build`: makes an image from a recipe.
+struct ImageBuild: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "build",
+        abstract: "Builds an image from a recipe, unless it is there already.",
+        discussion: """
+            The image is made of Debian packages by mmdebstrap, as root or as a user with \
+            subordinate ids. It appears when it is complete, and not before.
+            """
+    )
+
+    @OptionGroup var options: ImageStoreOptions
+
+    @Option(
+        help: ArgumentHelp(
+            "A Debian mirror's URL, or a file with sources of apt's.",
+            valueName: "mirror"
+        )
+    )
+    var mirror: String?
+
+    @Argument(help: ArgumentHelp("The directory with recipe.yaml.", valueName: "directory"))
+    var directory: String
+
+    func run() throws {
+        try ImageCommand.run { () throws(ImageError) in
+            let builder = ImageBuilder(
+                store: try options.store(),
+                mirror: mirror,
+                environment: ProcessInfo.processInfo.environment,
+                progress: ImageCommand.say
+            )
+            switch try builder.build(FilePath(directory)) {
+            case .built(let image):
+                let size = "\(image.facts.bytes / 1_000_000) MB"
+                ImageCommand.say(
+                    "image \(name(image)): built \(image.digest.short), "
+                        + "\(image.facts.packageCount) packages, \(size)"
+                )
+            case .upToDate(let image):
+                ImageCommand.say("image \(name(image)): \(image.digest.short) is up to date")
+            }
+        }
+    }
+
+    private func name(_ image: Image) -> String {
+        image.name ?? image.digest.short
+    }
+}

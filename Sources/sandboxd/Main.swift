@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import ArgumentParser
+
+/// The command line.
+@main
+struct Sandboxd: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "sandboxd",
+        abstract: "Runs dangerous work in sandboxes that last for one run.",
+        subcommands: [RunCommand.self, ImageCommand.self]
+    )
+}
