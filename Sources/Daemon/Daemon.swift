@@ -42,7 +42,7 @@ struct Daemon {
             let ids = try SubordinateIDs(user: Self.userName(), uid: getuid())
             engine = NativeEngine(
                 loop: loop, program: program, cgroups: cgroups, ids: ids,
-                without: configuration.missingLayers)
+                sparesPerImage: configuration.spares, without: configuration.missingLayers)
         } catch {
             throw .engine(error)
         }

@@ -32,6 +32,9 @@ struct ServeOptions: ParsableArguments {
             """)
     var memory: UInt64?
 
+    @Option(help: "Sandboxes to make ahead of their runs, for each image. Each is used once.")
+    var spares = 1
+
     @Flag(help: "Log every run.")
     var verbose = false
 
@@ -47,6 +50,9 @@ struct ServeOptions: ParsableArguments {
     func validate() throws {
         if let memory, memory < 16 || memory > 1 << 30 {
             throw ValidationError("--memory is \(memory): give MiB between 16 and 1073741824")
+        }
+        guard (0...64).contains(spares) else {
+            throw ValidationError("--spares is \(spares): give a number between 0 and 64")
         }
         _ = try missingLayers()
     }
@@ -77,6 +83,7 @@ struct ServeOptions: ParsableArguments {
             images: images,
             initProgram: initProgram ?? place.initProgram,
             memoryBytes: memory.map { $0 << 20 } ?? place.memoryBytes / 5 * 4,
+            spares: spares,
             isVerbose: verbose,
             missingLayers: try missingLayers())
     }
@@ -92,6 +99,8 @@ struct Configuration: Sendable {
     var initProgram: String
     /// What sandboxes may reserve together.
     var memoryBytes: UInt64
+    /// Sandboxes to make ahead, for each image.
+    var spares: Int
     var isVerbose: Bool
     /// Layers to leave out. Never set but in control runs.
     var missingLayers: [Layer]

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+internal import CLinux
 internal import Glibc
 package import SystemPackage
 
@@ -11,6 +12,45 @@ package enum KernelFile {
     package static func read(_ path: String) throws(Errno) -> String {
         let file = try Descriptor.open(path, O_RDONLY)
         return String(decoding: try file.readAll(limit: limit), as: UTF8.self)
+    }
+
+    /// The file's bytes, read with as few calls as it takes: for what is read at every run.
+    package static func bytes(_ path: String) throws(Errno) -> [UInt8] {
+        let file = try Descriptor.open(path, O_RDONLY)
+        var failure: Errno?
+        var size = 16 << 10
+        while true {
+            let bytes = [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
+                let raw = UnsafeMutableRawBufferPointer(buffer)
+                do throws(Errno) {
+                    while count < raw.count {
+                        let got = try file.read(
+                            into: UnsafeMutableRawBufferPointer(rebasing: raw[count...]))
+                        if got == 0 { return }
+                        count += got
+                    }
+                } catch {
+                    failure = error
+                }
+            }
+            if let failure { throw failure }
+            if bytes.count < size || size >= limit { return bytes }
+            size *= 4
+            _ = try kernel { lseek(file.number, 0, SEEK_SET) }
+        }
+    }
+
+    /// Whether the bytes contain this text.
+    package static func contains(_ bytes: [UInt8], _ text: String) -> Bool {
+        var text = text
+        return text.withUTF8 { needle in
+            bytes.withUnsafeBytes { bytes in
+                guard let base = bytes.baseAddress, let start = needle.baseAddress else {
+                    return needle.isEmpty
+                }
+                return clx_contains(base, bytes.count, start, needle.count) != 0
+            }
+        }
     }
 
     /// Writes `text` with one write, as these files want it.

@@ -1,21 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 package import Kernel
 
-/// The isolated place of one attempt, as its engine made it.
+/// An isolated place with init in it, as its engine made it. It serves one attempt.
 package struct Cell: Sendable {
-    /// What meters and caps it.
+    /// Names it among the engine's cells; its cgroup has this name.
+    package var id: String
+    /// What meters and caps it. It has no limits yet.
     package var cgroup: any Cgroup
-    /// What the cgroup was told.
-    package var limits: CgroupLimits
-    /// The ids it runs under.
+    /// Our end of the control channel; nil once it is given up. When it is closed, init ends.
+    package var control: Descriptor?
+    /// The ids it runs under, and the same as host ids.
     package var slot: SubordinateIDs.Slot
-    /// The same as host ids.
     package var hostInitUser: UInt32
     package var hostJobUser: UInt32
     package var hostJobGroup: UInt32
 }
 
-/// Tells, on the engine's loop, of init's process: its pidfd, or why there is none.
+/// Tells, once and on the engine's loop, of init's process: its pidfd, or why there is none.
 package typealias Launched = @Sendable (Result<Descriptor, SpawnError>) -> Void
 
 /// What makes containers. It only makes an isolated place with init in it, says which cgroup meters
@@ -28,12 +29,12 @@ package protocol Engine: Actor {
     /// The layers its sandboxes are made of: all, but for control runs.
     nonisolated var layers: Layers { get }
 
-    /// Begins to make the place. `control` is init's end of the control channel; when the last copy
-    /// of the other end is closed, init ends. `launched` is called once unless this throws.
-    /// Throws `SpawnError`; then nothing is left but what ends with the channel.
-    func begin(
-        _ request: RunRequest, control: Descriptor, _ launched: @escaping Launched
-    ) async throws -> Cell
+    /// Makes the place for a run, or takes one that was made ahead. Throws `SpawnError`; then
+    /// nothing is left and `launched` is not called.
+    func begin(_ request: RunRequest, _ launched: @escaping Launched) async throws -> Cell
+
+    /// The job has started: a good moment to make the next place ahead.
+    func jobStarted(_ request: RunRequest)
 
     /// Takes the ids back; called when every process of the cell is dead.
     func end(_ cell: Cell)

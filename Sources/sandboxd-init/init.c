@@ -79,6 +79,25 @@ static int take_plan_descriptors(void) {
     return error == 0 && next != packet.fd_count ? -SYS_EPROTO : error;
 }
 
+static int receive_prepare(int channel) {
+    int error = channel_expect(channel, &packet, SBX_PREPARE, sizeof(struct sbx_prepare));
+    if (error < 0) {
+        return error;
+    }
+    size_t at = sizeof(struct sbx_prepare);
+    const struct sbx_prepare *message = (const struct sbx_prepare *)packet.bytes;
+    size_t masked_bytes = packet.length - at;
+    // One byte of each list stays 0, so that it ends whatever was sent.
+    if (packet.fd_count != 0 || masked_bytes >= sizeof plan.masked) {
+        packet_close(&packet);
+        return -SYS_EPROTO;
+    }
+    plan.layers = message->layers;
+    copy(plan.hostname, message->hostname, sizeof plan.hostname - 1);
+    copy(plan.masked, take(&at, masked_bytes), masked_bytes);
+    return 0;
+}
+
 static int receive_plan(int channel) {
     int error = channel_expect(channel, &packet, SBX_PLAN, sizeof plan.message);
     if (error < 0) {
@@ -86,20 +105,15 @@ static int receive_plan(int channel) {
     }
     size_t at = sizeof plan.message;
     plan.message = *(const struct sbx_plan *)packet.bytes;
-    plan.message.hostname[sizeof plan.message.hostname - 1] = 0;
     const char *filter = take(&at, plan.message.filter_bytes);
-    const char *masked = take(&at, plan.message.masked_bytes);
     const char *covered = take(&at, plan.message.covered_bytes);
-    // One byte of each list stays 0, so that both end whatever was sent.
-    if (filter == NULL || masked == NULL || covered == NULL || at != packet.length ||
+    if (filter == NULL || covered == NULL || at != packet.length ||
         plan.message.filter_bytes > sizeof plan.filter ||
-        plan.message.masked_bytes >= sizeof plan.masked ||
         plan.message.covered_bytes >= sizeof plan.covered) {
         packet_close(&packet);
         return -SYS_EPROTO;
     }
     copy(plan.filter, filter, plan.message.filter_bytes);
-    copy(plan.masked, masked, plan.message.masked_bytes);
     copy(plan.covered, covered, plan.message.covered_bytes);
     return take_plan_descriptors();
 }
@@ -203,10 +217,16 @@ int init(int inherited) {
     if (error < 0 || (error = keep_only_channel(inherited)) < 0) {
         return give_up(inherited, step, error);
     }
+    if ((error = receive_prepare(channel)) < 0) {
+        return give_up(channel, SBX_STEP_PROTOCOL, error);
+    }
+    if ((error = setup_prepare(&plan, &step)) < 0) {
+        return give_up(channel, step, error);
+    }
     if ((error = receive_plan(channel)) < 0) {
         return give_up(channel, SBX_STEP_PROTOCOL, error);
     }
-    if ((error = setup_sandbox(&plan, &step)) < 0) {
+    if ((error = setup_finish(&plan, &step)) < 0) {
         return give_up(channel, step, error);
     }
     if ((error = receive_command(channel)) < 0) {

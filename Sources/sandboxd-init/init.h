@@ -6,11 +6,14 @@
 #include <linux/filter.h>
 #include <stddef.h>
 
-/// What PLAN brought, and where its descriptors are (-1: not there).
+/// What PREPARE and PLAN brought, and where their descriptors are (-1: not there).
 struct plan {
+    /// `enum sbx_layer`.
+    uint32_t layers;
+    char hostname[64];
+    char masked[8192];
     struct sbx_plan message;
     struct sock_filter filter[4096];
-    char masked[8192];
     char covered[2048];
     int join[SBX_DESCRIPTORS_MAX];
     int oom_event;
@@ -29,8 +32,9 @@ struct command {
     const char *working_directory;
 };
 
-/// Process 1 of a sandbox, in fresh namespaces with its ids mapped. Takes the plan from `channel`,
-/// makes what is left of the sandbox, runs the job, hands the results out. Answers an exit status.
+/// Process 1 of a sandbox, in fresh namespaces with its ids mapped. Makes what every sandbox has,
+/// waits for a plan from `channel`, makes the rest, runs the job, hands the results out. Answers an
+/// exit status.
 int init(int channel);
 
 #endif

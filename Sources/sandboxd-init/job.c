@@ -24,7 +24,7 @@ struct confinement {
 };
 
 static int layer(const struct confinement *job, uint32_t bit) {
-    return (job->plan->message.layers & bit) != 0;
+    return (job->plan->layers & bit) != 0;
 }
 
 static int step_streams(const struct confinement *job) {

@@ -117,7 +117,7 @@ static int map_ids(long pid, const char *which, uint32_t init_id, uint32_t job_i
 }
 
 static uint64_t namespaces(uint32_t layers) {
-    uint64_t flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWCGROUP;
+    uint64_t flags = CLONE_NEWUSER | CLONE_NEWNS;
     flags |= layers & SBX_LAYER_PID_NAMESPACE ? CLONE_NEWPID : 0;
     flags |= layers & SBX_LAYER_NETWORK_NAMESPACE ? CLONE_NEWNET : 0;
     flags |= layers & SBX_LAYER_IPC_NAMESPACE ? CLONE_NEWIPC : 0;
@@ -199,6 +199,16 @@ static int answer_launch(int channel, struct packet *packet) {
     return error;
 }
 
+/// An ignored signal survives every execve, and glibc's posix_spawn hands its two internal ones on
+/// ignored. Nothing of the daemon's reaches a job, so all begin anew.
+static void forget_signals(void) {
+    const struct kernel_sigaction action = {0};
+    for (int number = 1; number <= 64; number++) {
+        // Refused for SIGKILL and SIGSTOP, which nobody can ignore.
+        (void)sys4(__NR_rt_sigaction, number, &action, NULL, KERNEL_SIGNAL_BYTES);
+    }
+}
+
 /// Zombies of inits are nobody's: the daemon watches pidfds, and init says by itself how the job
 /// ended. So the kernel reaps them.
 static int leave_no_zombies(void) {
@@ -209,6 +219,7 @@ static int leave_no_zombies(void) {
 static int serve(int channel) {
     static struct packet packet;
     struct sbx_template_ready ready = {.step = SBX_STEP_ROOT};
+    forget_signals();
     ready.error = -template_make(channel, &packet, &ready.step);
     int error =
         channel_send(channel, SBX_TEMPLATE_READY, &ready, sizeof ready, NULL, 0, -1);

@@ -6,6 +6,7 @@
 #include <linux/in.h>
 #include <linux/mount.h>
 #include <linux/prctl.h>
+#include <linux/sched.h>
 #include <linux/sockios.h>
 
 #include "sys.h"
@@ -15,7 +16,7 @@
 #define OPTIONS_SIZE 160
 
 static int layer(const struct plan *plan, uint32_t bit) {
-    return (plan->message.layers & bit) != 0;
+    return (plan->layers & bit) != 0;
 }
 
 static int mount_at(const char *source, const char *target, const char *type, uint64_t flags,
@@ -25,7 +26,7 @@ static int mount_at(const char *source, const char *target, const char *type, ui
 
 /// Moves init, and with it all that it will fork, into its v1 cgroups. "0" in `tasks` means the
 /// caller's thread; only that form spares the kernel's global fork lock, which costs milliseconds.
-/// It must come before the change of ids: v1 lets a process be moved only by its own user.
+/// v1 lets a process be moved only by its own user; init's saved id still is the daemon's.
 static int step_cgroup(const struct plan *plan) {
     for (uint32_t i = 0; i < plan->message.join_count; i++) {
         long wrote = sys3(__NR_write, plan->join[i], "0", 1);
@@ -34,7 +35,8 @@ static int step_cgroup(const struct plan *plan) {
         }
         sys_close(plan->join[i]);
     }
-    return 0;
+    // Only now, so that what the sandbox sees as the root of every hierarchy is its own cgroup.
+    return (int)sys1(__NR_unshare, CLONE_NEWCGROUP);
 }
 
 /// Root of this user namespace: another id than the daemon's, the job's and every other sandbox's.
@@ -42,14 +44,20 @@ static int step_cgroup(const struct plan *plan) {
 static int step_credentials(const struct plan *plan) {
     (void)plan;
     int error;
+    // The saved user id stays the daemon's until the cgroups are joined (step_saved_id).
     if ((error = (int)sys2(__NR_setgroups, 0, NULL)) < 0 ||
         (error = (int)sys3(__NR_setresgid, 0, 0, 0)) < 0 ||
-        (error = (int)sys3(__NR_setresuid, 0, 0, 0)) < 0) {
+        (error = (int)sys3(__NR_setresuid, 0, 0, -1)) < 0) {
         return error;
     }
     (void)sys0(__NR_setsid);
     (void)sys1(__NR_umask, 022);
     return (int)sys2(__NR_prctl, PR_SET_DUMPABLE, 0);
+}
+
+static int step_saved_id(const struct plan *plan) {
+    (void)plan;
+    return (int)sys3(__NR_setresuid, 0, 0, 0);
 }
 
 /// A change of credentials clears the parent-death signal.
@@ -82,8 +90,12 @@ static int mask(const char *path) {
     return error == -SYS_ENOENT ? 0 : error;
 }
 
-static int cover_all(const char *pairs) {
+static int step_proc_cover(const struct plan *plan) {
+    const char *pairs = plan->covered;
     int error = 0;
+    if (!layer(plan, SBX_LAYER_PROC_MASKS)) {
+        return 0;
+    }
     while (error == 0 && *pairs != 0) {
         char source_bytes[128];
         struct text source = TEXT(source_bytes);
@@ -104,9 +116,6 @@ static int step_proc_mask(const struct plan *plan) {
     for (const char *path = plan->masked; error == 0 && *path != 0;
          path += text_length(path) + 1) {
         error = mask(path);
-    }
-    if (error == 0) {
-        error = cover_all(plan->covered);
     }
     if (error == 0) {
         error = mount_at("/proc/sys", "/proc/sys", NULL, MS_BIND, NULL);
@@ -178,7 +187,7 @@ static int step_hostname(const struct plan *plan) {
     if (!layer(plan, SBX_LAYER_UTS_NAMESPACE)) {
         return 0;
     }
-    const char *name = plan->message.hostname;
+    const char *name = plan->hostname;
     return (int)sys2(__NR_sethostname, name, text_length(name));
 }
 
@@ -191,25 +200,33 @@ static int step_affinity(const struct plan *plan) {
                      plan->message.affinity);
 }
 
-static const struct {
+struct setup_step {
     int step;
     int (*run)(const struct plan *plan);
-} steps[] = {
-    {SBX_STEP_CGROUP, step_cgroup},
+};
+
+static const struct setup_step prepare_steps[] = {
     {SBX_STEP_CREDENTIALS, step_credentials},
     {SBX_STEP_PARENT_DEATH, step_parent_death},
     {SBX_STEP_PROC, step_proc},
     {SBX_STEP_PROC_MASK, step_proc_mask},
-    {SBX_STEP_WORKSPACE, step_workspace},
-    {SBX_STEP_SHARED_MEMORY, step_shared_memory},
     {SBX_STEP_PTS, step_pts},
     {SBX_STEP_LOOPBACK, step_loopback},
     {SBX_STEP_HOSTNAME, step_hostname},
+};
+
+static const struct setup_step finish_steps[] = {
+    {SBX_STEP_CGROUP, step_cgroup},
+    {SBX_STEP_CREDENTIALS, step_saved_id},
+    {SBX_STEP_PROC_MASK, step_proc_cover},
+    {SBX_STEP_WORKSPACE, step_workspace},
+    {SBX_STEP_SHARED_MEMORY, step_shared_memory},
     {SBX_STEP_AFFINITY, step_affinity},
 };
 
-int setup_sandbox(const struct plan *plan, int *ret_step) {
-    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+static int run_steps(const struct setup_step *steps, size_t count, const struct plan *plan,
+                     int *ret_step) {
+    for (size_t i = 0; i < count; i++) {
         int error = steps[i].run(plan);
         if (error < 0) {
             *ret_step = steps[i].step;
@@ -217,6 +234,15 @@ int setup_sandbox(const struct plan *plan, int *ret_step) {
         }
     }
     return 0;
+}
+
+int setup_prepare(const struct plan *plan, int *ret_step) {
+    return run_steps(prepare_steps, sizeof prepare_steps / sizeof prepare_steps[0], plan,
+                     ret_step);
+}
+
+int setup_finish(const struct plan *plan, int *ret_step) {
+    return run_steps(finish_steps, sizeof finish_steps / sizeof finish_steps[0], plan, ret_step);
 }
 
 int setup_shed_capabilities(const struct plan *plan) {

@@ -249,7 +249,7 @@ int supervise(int channel, struct packet *packet, const struct plan *plan,
     }
     // -1 is everybody but init. The kernel walks the namespace under the lock that fork takes, so
     // not even a process that forks without end gets past it.
-    if ((plan->message.layers & SBX_LAYER_PID_NAMESPACE) != 0) {
+    if ((plan->layers & SBX_LAYER_PID_NAMESPACE) != 0) {
         (void)sys2(__NR_kill, -1, SIGKILL);
     } else {
         (void)sys2(__NR_kill, job->pid, SIGKILL);

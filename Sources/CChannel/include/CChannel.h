@@ -16,7 +16,7 @@
 // Order on the launcher channel:
 //   MAP_ME > MAPPED, then TEMPLATE, SYNTHETIC* > TEMPLATE_READY, then LAUNCH > LAUNCHED for ever.
 // Order on the control channel ('<' from init):
-//   PLAN, COMMAND, BLOB*, FILE*, START, < READY (written by the job's own process, so that the
+//   PREPARE, then, as soon as it is known what for: PLAN, COMMAND, BLOB*, FILE*, START, < READY (written by the job's own process, so that the
 //   kernel's credentials name it), GATE, < [FAILED], < ENDED, < ARTIFACT* / REFUSED*, < BYE,
 //   then DISMISS when the plan says that init lingers. KILL may come at any time.
 //   Hello is folded into READY: a sandbox that cannot be made answers FAILED instead.
@@ -60,6 +60,7 @@ enum sbx_message {
     SBX_GATE = 21,
     SBX_KILL = 22,
     SBX_DISMISS = 23,
+    SBX_PREPARE = 24,
     // control channel, from init
     SBX_READY = 32,
     SBX_FAILED = 33,
@@ -199,9 +200,18 @@ struct sbx_launched {
     int32_t error;
 };
 
-/// What init sets up. Trailing: `filter_bytes` of struct sock_filter, then `masked_bytes` of
-/// NUL-terminated paths below /proc that are hidden, then `covered_bytes` of pairs of
-/// NUL-terminated strings: a synthetic file's name and the path below /proc that it covers.
+/// What every sandbox of an engine has: it does not depend on a run, so it can be made ahead.
+/// Trailing: NUL-terminated paths below /proc that are hidden.
+struct sbx_prepare {
+    struct sbx_header header;
+    uint32_t layers;
+    uint32_t padding;
+    char hostname[64];
+};
+
+/// What init sets up for one run. Trailing: `filter_bytes` of struct sock_filter, then
+/// `covered_bytes` of pairs of NUL-terminated strings: a synthetic file's name and the path below
+/// /proc that it covers.
 /// Descriptors, in this order: `join_count` cgroup `tasks` files that init writes itself into;
 /// when the matching bit of `meters` is set: a file that reports EPOLLIN or EPOLLPRI at an
 /// out-of-memory event; the file with the `oom_kill` counter (only together with the former);
@@ -215,15 +225,12 @@ struct sbx_plan {
     uint64_t file_bytes;
     uint64_t cpu_seconds;
     uint64_t affinity[16];
-    uint32_t layers;
     uint32_t filter_bytes;
-    uint32_t masked_bytes;
     uint32_t covered_bytes;
     uint32_t join_count;
     uint32_t meters;
     uint32_t linger;
     uint32_t padding;
-    char hostname[64];
 };
 
 /// Bits of `sbx_plan.meters`.

@@ -66,6 +66,10 @@ struct clx_peer {
 /// open(2) without its variadic mode: O_CLOEXEC is added.
 int clx_open(const char *_Nonnull path, int flags);
 
+/// Whether `needle` is somewhere in `bytes`: memmem(3), which Glibc's module hides.
+int clx_contains(const void *_Nonnull bytes, size_t size, const void *_Nonnull needle,
+                 size_t needle_size);
+
 /// O_TMPFILE, a composed macro that Swift does not import.
 int clx_o_tmpfile(void);
 

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
+internal import Glibc
 internal import Images
 internal import Policy
 internal import Spawner
+internal import Synchronization
 internal import SystemPackage
 
 /// The profiles of this daemon, each with its compiled filter, and the images they name.
 ///
 /// Loaded once: what a run is held to cannot change under a running daemon.
-struct Catalogue: Sendable {
+final class Catalogue: Sendable {
     /// One profile, ready for use.
     struct Entry: Sendable {
         var policy: Policy
@@ -18,6 +20,8 @@ struct Catalogue: Sendable {
     private let entries: [String: Entry]
     private let images: ImageStore?
     private let imagesError: ImageError?
+    /// The images in use, by name, so that a run need not look its image up again.
+    private let held = Mutex<[String: HeldImage]>([:])
 
     /// Loads every profile and compiles its filter. A store that cannot be opened is told at the
     /// first run that needs it, so that a daemon can be up before its first image is.
@@ -65,14 +69,42 @@ struct Catalogue: Sendable {
     func entry(named name: String) -> Entry? { entries[name] }
 
     /// The image of a policy, held so that nobody removes it.
-    func image(of policy: Policy) throws(ImageError) -> (RootImage, ImageLease) {
+    func image(of policy: Policy) throws(ImageError) -> HeldImage {
         guard let images else {
             throw imagesError ?? .missing(policy.image, store: "")
         }
+        let stamp = FileStamp(images.path.appending("names").appending(policy.image).string)
+        if let held = held.withLock({ $0[policy.image] }), held.stamp == stamp, stamp != nil {
+            return held
+        }
         let image = try images.resolve(policy.image)
-        let lease = try images.hold(image)
-        return (
-            RootImage(rootfs: image.rootfs.string, digest: "\(image.digest)"), lease
-        )
+        let found = HeldImage(
+            root: RootImage(rootfs: image.rootfs.string, digest: "\(image.digest)"),
+            lease: try images.hold(image), stamp: stamp)
+        held.withLock { $0[policy.image] = found }
+        return found
+    }
+}
+
+/// An image that cannot be removed while this is held.
+struct HeldImage: Sendable {
+    let root: RootImage
+    let lease: ImageLease
+    /// Of the file that names it: another one means another image under the name.
+    fileprivate let stamp: FileStamp?
+}
+
+/// Tells a file from the one that replaced it.
+private struct FileStamp: Hashable, Sendable {
+    private let inode: UInt64
+    private let seconds: Int
+    private let nanoseconds: Int
+
+    init?(_ path: String) {
+        var status = stat()
+        guard lstat(path, &status) == 0 else { return nil }
+        inode = UInt64(status.st_ino)
+        seconds = status.st_mtim.tv_sec
+        nanoseconds = status.st_mtim.tv_nsec
     }
 }

@@ -56,11 +56,11 @@ actor RunService {
         let policy = try APIError.refusing { () throws(PolicyError) in
             try entry.policy.tightened(by: spec.limits.tightening)
         }
-        let (image, lease) = try APIError.refusing { () throws(ImageError) in
+        let image = try APIError.refusing { () throws(ImageError) in
             try catalogue.image(of: policy)
         }
         let request = try spec.request(
-            attempt: .make(milliseconds: Self.milliseconds()), policy: policy, image: image,
+            attempt: .make(milliseconds: Self.milliseconds()), policy: policy, image: image.root,
             isLive: isLive)
         do throws(Admission.Refusal) {
             try admission.admit(bytes: policy.limits.memoryBytes + policy.limits.swapBytes)
@@ -69,7 +69,7 @@ actor RunService {
         }
         let sandbox = Sandbox(request, engine: engine, filter: entry.filter, store: store)
         going[request.attempt] = sandbox
-        return Admitted(request: request, sandbox: sandbox, lease: lease)
+        return Admitted(request: request, sandbox: sandbox, lease: image.lease)
     }
 
     /// Runs it to its end. Cancelling the task cancels the run.

@@ -76,10 +76,12 @@ package protocol Cgroup: Sendable {
     /// What init watches.
     var meters: CgroupMeters { get }
 
+    /// Tells the kernel the limits. Before it, there are none.
+    func apply(_ limits: CgroupLimits) throws(CgroupError)
     /// What the kernel says it applied: for the read-back.
     func applied() throws(Errno) -> CgroupLimits
     /// Whether /proc/PID/cgroup's text says that the process is inside.
-    func contains(processCgroups text: String) -> Bool
+    func contains(processCgroups text: [UInt8]) -> Bool
     /// The counters; readable until `remove`.
     func counters() throws(Errno) -> CgroupCounters
     /// Whether no process is inside any more.
@@ -97,12 +99,12 @@ package protocol CgroupTree: Sendable {
     /// The directories that hold nothing but this daemon's attempts, for the janitor.
     var roots: [String] { get }
 
-    /// Makes the cgroup of one attempt with its limits applied. Leaves nothing behind on failure.
-    func make(_ attempt: String, limits: CgroupLimits) throws(CgroupError) -> any Cgroup
-    /// The names of attempts that have a cgroup.
+    /// Makes the cgroup of one sandbox, without limits yet. Leaves nothing behind on failure.
+    func make(_ name: String) throws(CgroupError) -> any Cgroup
+    /// The names of sandboxes that have a cgroup.
     func inventory() -> Set<String>
-    /// Removes what an earlier daemon left of an attempt: its processes, then its directories.
-    func sweep(_ attempt: String) throws(CgroupError)
+    /// Removes what an earlier daemon left of a sandbox: its processes, then its directories.
+    func sweep(_ name: String) throws(CgroupError)
     /// Removes the (empty) tree itself.
     func remove()
 }

@@ -59,24 +59,24 @@ package struct CgroupsV1: CgroupTree {
         return [memory, pids, cpu, cpuacct].filter { seen.insert($0.path).inserted }
     }
 
-    package func make(_ attempt: String, limits: CgroupLimits) throws(CgroupError) -> any Cgroup {
+    package func make(_ name: String) throws(CgroupError) -> any Cgroup {
         var made: [String: CgroupDirectory] = [:]
         do throws(CgroupError) {
             for parent in distinct {
-                do throws(Errno) { made[parent.path] = try parent.make(attempt) } catch {
-                    throw .refused(file: parent.path + "/" + attempt, error)
+                do throws(Errno) { made[parent.path] = try parent.make(name) } catch {
+                    throw .refused(file: parent.path + "/" + name, error)
                 }
             }
             guard let memory = made[memory.path], let pids = made[pids.path],
                 let cpu = made[cpu.path], let cpuacct = made[cpuacct.path]
             else { preconditionFailure("every hierarchy was just made") }
             return try CgroupV1(
-                name: attempt, parents: distinct, memory: memory, pids: pids, cpu: cpu,
-                cpuacct: cpuacct, limits: limits)
+                name: name, parents: distinct, memory: memory, pids: pids, cpu: cpu,
+                cpuacct: cpuacct)
         } catch {
             for parent in distinct {
                 // Undoing: the first error is the one to tell.
-                try? parent.remove(attempt)
+                try? parent.remove(name)
             }
             throw error
         }
@@ -86,10 +86,10 @@ package struct CgroupsV1: CgroupTree {
         distinct.reduce(into: []) { $0.formUnion($1.children()) }
     }
 
-    package func sweep(_ attempt: String) throws(CgroupError) {
+    package func sweep(_ name: String) throws(CgroupError) {
         for parent in distinct {
-            do throws(Errno) { try parent.remove(attempt) } catch {
-                throw .refused(file: parent.path + "/" + attempt, error)
+            do throws(Errno) { try parent.remove(name) } catch {
+                throw .refused(file: parent.path + "/" + name, error)
             }
         }
     }
@@ -117,25 +117,11 @@ struct CgroupV1: Cgroup {
 
     init(
         name: String, parents: [CgroupDirectory], memory: CgroupDirectory, pids: CgroupDirectory,
-        cpu: CgroupDirectory, cpuacct: CgroupDirectory, limits: CgroupLimits
+        cpu: CgroupDirectory, cpuacct: CgroupDirectory
     ) throws(CgroupError) {
         self.name = name
         self.parents = parents
         (self.memory, self.pids, self.cpu, self.cpuacct) = (memory, pids, cpu, cpuacct)
-        let memoryAndSwap = limits.memoryBytes + limits.swapBytes
-        // The order is the kernel's: memory before memory and swap together.
-        let values: [(CgroupDirectory, String, UInt64)] = [
-            (memory, "memory.limit_in_bytes", limits.memoryBytes),
-            (memory, "memory.memsw.limit_in_bytes", memoryAndSwap),
-            (pids, "pids.max", UInt64(limits.pids)),
-            (cpu, "cpu.cfs_period_us", CgroupLimits.cpuPeriodMicroseconds),
-            (cpu, "cpu.cfs_quota_us", limits.cpuQuotaMicroseconds),
-        ]
-        for (directory, file, value) in values {
-            do throws(Errno) { try directory.write(file, String(value)) } catch {
-                throw .refused(file: directory.path + "/" + file, error)
-            }
-        }
         do throws(Errno) {
             var seen: Set<String> = []
             var joinFiles: [Descriptor] = []
@@ -168,6 +154,23 @@ struct CgroupV1: Cgroup {
         )
     }
 
+    func apply(_ limits: CgroupLimits) throws(CgroupError) {
+        let memoryAndSwap = limits.memoryBytes + limits.swapBytes
+        // The order is the kernel's: memory before memory and swap together.
+        let values: [(CgroupDirectory, String, UInt64)] = [
+            (memory, "memory.limit_in_bytes", limits.memoryBytes),
+            (memory, "memory.memsw.limit_in_bytes", memoryAndSwap),
+            (pids, "pids.max", UInt64(limits.pids)),
+            (cpu, "cpu.cfs_period_us", CgroupLimits.cpuPeriodMicroseconds),
+            (cpu, "cpu.cfs_quota_us", limits.cpuQuotaMicroseconds),
+        ]
+        for (directory, file, value) in values {
+            do throws(Errno) { try directory.write(file, String(value)) } catch {
+                throw .refused(file: directory.path + "/" + file, error)
+            }
+        }
+    }
+
     func applied() throws(Errno) -> CgroupLimits {
         let memoryBytes = try memory.number("memory.limit_in_bytes") ?? .max
         let both = try memory.number("memory.memsw.limit_in_bytes") ?? .max
@@ -181,14 +184,16 @@ struct CgroupV1: Cgroup {
         )
     }
 
-    func contains(processCgroups text: String) -> Bool {
-        let lines = text.split(separator: "\n")
+    func contains(processCgroups text: [UInt8]) -> Bool {
+        // One line a hierarchy: `4:memory:/sandboxd/NODE/NAME`.
+        let lines = text.split(separator: UInt8(ascii: "\n"))
+        let end = Array(("/" + name).utf8)
         return ["memory", "pids", "cpu", "cpuacct"].allSatisfy { controller in
             lines.contains { line in
-                let parts = line.split(separator: ":", maxSplits: 2)
-                return parts.count == 3
-                    && parts[1].split(separator: ",").contains { $0 == controller }
-                    && parts[2].hasSuffix("/" + name)
+                line.suffix(end.count).elementsEqual(end)
+                    && line.split(separator: UInt8(ascii: ":"), maxSplits: 2)[1]
+                        .split(separator: UInt8(ascii: ","))
+                        .contains { $0.elementsEqual(controller.utf8) }
             }
         }
     }

@@ -49,29 +49,29 @@ package struct CgroupsV2: CgroupTree {
         return String(path.hasSuffix("/daemon") ? path.dropLast("/daemon".count) : path)
     }
 
-    package func make(_ attempt: String, limits: CgroupLimits) throws(CgroupError) -> any Cgroup {
-        let directory = try CgroupError.refusing(runs.path + "/" + attempt) { () throws(Errno) in
-            try runs.make(attempt)
+    package func make(_ name: String) throws(CgroupError) -> any Cgroup {
+        let directory = try CgroupError.refusing(runs.path + "/" + name) { () throws(Errno) in
+            try runs.make(name)
         }
         do throws(CgroupError) {
-            return try CgroupV2(name: attempt, parent: runs, directory, limits: limits)
+            return try CgroupV2(name: name, parent: runs, directory)
         } catch {
             // Undoing: the first error is the one to tell.
-            try? runs.remove(attempt)
+            try? runs.remove(name)
             throw error
         }
     }
 
     package func inventory() -> Set<String> { runs.children() }
 
-    package func sweep(_ attempt: String) throws(CgroupError) {
+    package func sweep(_ name: String) throws(CgroupError) {
         do throws(Errno) {
-            try runs.write(attempt + "/cgroup.kill", "1")
-            try runs.remove(attempt)
+            try runs.write(name + "/cgroup.kill", "1")
+            try runs.remove(name)
         } catch .noSuchFileOrDirectory {
             return
         } catch {
-            throw .refused(file: runs.path + "/" + attempt, error)
+            throw .refused(file: runs.path + "/" + name, error)
         }
     }
 
@@ -92,25 +92,12 @@ struct CgroupV2: Cgroup {
     private let directory: CgroupDirectory
 
     init(
-        name: String, parent: CgroupDirectory, _ directory: CgroupDirectory, limits: CgroupLimits
+        name: String, parent: CgroupDirectory, _ directory: CgroupDirectory
     ) throws(CgroupError) {
         self.name = name
         self.parent = parent
         self.directory = directory
         birthplace = directory.descriptor
-        let values: [(String, String)] = [
-            ("memory.max", String(limits.memoryBytes)),
-            ("memory.swap.max", String(limits.swapBytes)),
-            ("pids.max", String(limits.pids)),
-            ("cpu.max", "\(limits.cpuQuotaMicroseconds) \(CgroupLimits.cpuPeriodMicroseconds)"),
-            // An attempt makes no cgroups of its own.
-            ("cgroup.max.descendants", "0"),
-        ]
-        for (file, value) in values {
-            do throws(Errno) { try directory.write(file, value) } catch {
-                throw .refused(file: directory.path + "/" + file, error)
-            }
-        }
         do throws(Errno) {
             let memoryEvents = try directory.descriptor.open("memory.events", O_RDONLY)
             meters = CgroupMeters(
@@ -127,6 +114,22 @@ struct CgroupV2: Cgroup {
         }
     }
 
+    func apply(_ limits: CgroupLimits) throws(CgroupError) {
+        let values: [(String, String)] = [
+            ("memory.max", String(limits.memoryBytes)),
+            ("memory.swap.max", String(limits.swapBytes)),
+            ("pids.max", String(limits.pids)),
+            ("cpu.max", "\(limits.cpuQuotaMicroseconds) \(CgroupLimits.cpuPeriodMicroseconds)"),
+            // An attempt makes no cgroups of its own.
+            ("cgroup.max.descendants", "0"),
+        ]
+        for (file, value) in values {
+            do throws(Errno) { try directory.write(file, value) } catch {
+                throw .refused(file: directory.path + "/" + file, error)
+            }
+        }
+    }
+
     func applied() throws(Errno) -> CgroupLimits {
         let cpu = try directory.read("cpu.max").split(whereSeparator: \.isWhitespace)
         let quota = cpu.first.flatMap { UInt64($0) } ?? .max
@@ -140,8 +143,8 @@ struct CgroupV2: Cgroup {
         )
     }
 
-    func contains(processCgroups text: String) -> Bool {
-        text.split(separator: "\n").contains { $0.hasPrefix("0::") && $0.hasSuffix("/" + name) }
+    func contains(processCgroups text: [UInt8]) -> Bool {
+        KernelFile.contains(text, "/runs/" + name + "\n")
     }
 
     func counters() throws(Errno) -> CgroupCounters {

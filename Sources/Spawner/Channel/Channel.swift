@@ -62,21 +62,22 @@ final class Channel {
         outbox.removeAll()
     }
 
+    /// Sends one message on a socket that nobody watches yet, and that has room for it.
+    static func sendOnce<Message: BitwiseCopyable>(
+        _ socket: Descriptor, _ type: sbx_message, _ message: Message, trailing: [UInt8]
+    ) throws(Errno) {
+        let outgoing = Outgoing(bytes: bytes(type, message, trailing), descriptors: [])
+        guard try send(outgoing, on: socket) else { throw .resourceTemporarilyUnavailable }
+    }
+
     /// Sends one message: the struct (whose header is filled in here) and what follows it.
     func send<Message: BitwiseCopyable>(
         _ type: sbx_message, _ message: Message, trailing: [UInt8] = [],
         descriptors: [Descriptor] = []
     ) throws(Errno) {
-        var bytes = withUnsafeBytes(of: message) { Array($0) }
-        bytes.append(contentsOf: trailing)
-        let header = sbx_header(
-            protocol: UInt16(SBX_PROTOCOL), type: UInt16(type.rawValue),
-            length: UInt32(bytes.count))
-        withUnsafeBytes(of: header) { source in
-            bytes.replaceSubrange(0..<source.count, with: source)
-        }
-        let outgoing = Outgoing(bytes: bytes, descriptors: descriptors)
-        if outbox.isEmpty, try sendNow(outgoing) { return }
+        let outgoing = Outgoing(
+            bytes: Self.bytes(type, message, trailing), descriptors: descriptors)
+        if outbox.isEmpty, try Self.send(outgoing, on: socket) { return }
         outbox.append(outgoing)
         if let watch { loop.change(watch, to: [.readable, .writable]) }
     }
@@ -86,8 +87,25 @@ final class Channel {
         try send(type, sbx_signal())
     }
 
+    /// A message with its header filled in.
+    private static func bytes<Message: BitwiseCopyable>(
+        _ type: sbx_message, _ message: Message, _ trailing: [UInt8]
+    ) -> [UInt8] {
+        var bytes = withUnsafeBytes(of: message) { Array($0) }
+        bytes.append(contentsOf: trailing)
+        let header = sbx_header(
+            protocol: UInt16(SBX_PROTOCOL), type: UInt16(type.rawValue),
+            length: UInt32(bytes.count))
+        withUnsafeBytes(of: header) { source in
+            bytes.replaceSubrange(0..<source.count, with: source)
+        }
+        return bytes
+    }
+
     /// Whether the socket took it.
-    private func sendNow(_ outgoing: Outgoing) throws(Errno) -> Bool {
+    private static func send(
+        _ outgoing: Outgoing, on socket: Descriptor
+    ) throws(Errno) -> Bool {
         let numbers = outgoing.descriptors.map(\.number)
         do throws(Errno) {
             _ = try kernel {
@@ -116,7 +134,7 @@ final class Channel {
     private func flush() {
         guard !outbox.isEmpty else { return }
         // A failure to send means that the other side is gone, which `receive` reports.
-        while let next = outbox.first, (try? sendNow(next)) ?? true {
+        while let next = outbox.first, (try? Self.send(next, on: socket)) ?? true {
             outbox.removeFirst()
         }
         if outbox.isEmpty, let watch { loop.change(watch, to: .readable) }

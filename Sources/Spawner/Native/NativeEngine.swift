@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+internal import CChannel
 internal import Glibc
 package import Kernel
 internal import Policy
@@ -6,79 +7,52 @@ internal import SystemPackage
 
 /// Makes sandboxes from the kernel's own parts: namespaces, cgroups, seccomp, Landlock.
 ///
-/// One launcher serves an image; launchers are started when first needed and again when lost.
+/// One launcher serves an image; launchers are started when first needed and again when lost. A
+/// few cells are made ahead of their runs; each is used once and never again.
 package actor NativeEngine: Engine {
     package nonisolated let name = "native"
     package nonisolated let loop: EventLoop
     package nonisolated var unownedExecutor: UnownedSerialExecutor {
         loop.asUnownedSerialExecutor()
     }
-
     package nonisolated let layers: Layers
 
     private let program: InitProgram
     private let cgroups: any CgroupTree
+    private let sparesPerImage: Int
     private var ids: SubordinateIDs
     private var launchers: [String: Launcher] = [:]
     private var starting: [String: Task<Void, any Error>] = [:]
+    private var spares: [String: [Spare]] = [:]
+    private var nextCell: UInt64 = 0
 
     /// `without` names layers to leave out; every other value than none is for control runs.
     package init(
         loop: EventLoop, program: InitProgram, cgroups: any CgroupTree, ids: SubordinateIDs,
-        without: [Layer] = []
+        sparesPerImage: Int, without: [Layer] = []
     ) {
         self.loop = loop
         self.program = program
         self.cgroups = cgroups
         self.ids = ids
+        self.sparesPerImage = sparesPerImage
         layers = Layers(without: without)
     }
 
-    /// How many more sandboxes its ids allow.
-    package var capacity: Int { ids.available }
-
-    /// Starts the launcher of an image ahead of its first run.
-    package func prepare(_ image: RootImage) async throws {
-        _ = try await launcher(for: image)
+    package func begin(_ request: RunRequest, _ launched: @escaping Launched) async throws -> Cell {
+        let launcher = try await launcher(for: request.image)
+        let spare = try takeSpare(request.image) ?? makeCell(launcher)
+        spare.tell(launched)
+        return spare.cell
     }
 
-    package func begin(
-        _ request: RunRequest, control: Descriptor, _ launched: @escaping Launched
-    ) async throws -> Cell {
-        let launcher = try await launcher(for: request.image)
-        let limits = CgroupLimits(
-            memoryBytes: request.policy.limits.memoryBytes,
-            swapBytes: request.policy.limits.swapBytes,
-            // init is a task too.
-            pids: request.policy.limits.pids + 1,
-            cpuMillicores: request.policy.limits.cpuMillicores)
-        let slot = try ids.take()
-        // On v2 the process is born into its cgroup, so that comes first. On v1 it enters by
-        // itself, so the cgroup is made while the kernel makes the namespaces.
-        let isBornInside = cgroups.version == 2
-        do throws(CgroupError) {
-            let early: (any Cgroup)?
-            if isBornInside {
-                early = try make(request.attempt, limits)
-            } else {
-                early = nil
-            }
-            launcher.launch(
-                slot: slot, control: control, birthplace: early?.birthplace, launched)
-            let cgroup: any Cgroup
-            if let early {
-                cgroup = early
-            } else {
-                cgroup = try make(request.attempt, limits)
-            }
-            return Cell(
-                cgroup: cgroup, limits: limits, slot: slot,
-                hostInitUser: ids.hostUser(slot.initID), hostJobUser: ids.hostUser(slot.jobID),
-                hostJobGroup: ids.hostGroup(slot.jobID))
-        } catch {
-            // Whatever was launched sees its control channel end, and ends.
-            ids.giveBack(slot)
-            throw SpawnError.cgroup(error)
+    package func jobStarted(_ request: RunRequest) {
+        let image = request.image.rootfs
+        guard let launcher = launchers[image], launcher.isServing else { return }
+        while spares[image, default: []].count < sparesPerImage {
+            // Without ids or cgroups to spare there is no spare; a run says why.
+            guard let spare = try? makeCell(launcher) else { return }
+            spares[image, default: []].append(spare)
         }
     }
 
@@ -86,17 +60,65 @@ package actor NativeEngine: Engine {
         ids.giveBack(cell.slot)
     }
 
-    /// Ends every launcher and with them every sandbox.
+    /// Ends every launcher and with them every sandbox. What cgroups are left is for the caller.
     package func stop() {
         for launcher in launchers.values { launcher.stop() }
         launchers = [:]
+        spares = [:]
     }
 
-    private func make(
-        _ attempt: AttemptID, _ limits: CgroupLimits
-    ) throws(CgroupError) -> any Cgroup {
-        try cgroups.make(attempt.description, limits: limits)
+    // MARK: Cells
+
+    private func takeSpare(_ image: RootImage) -> Spare? {
+        while var waiting = spares[image.rootfs], !waiting.isEmpty {
+            let spare = waiting.removeFirst()
+            spares[image.rootfs] = waiting
+            if !spare.hasFailed { return spare }
+            discard(spare)
+        }
+        return nil
     }
+
+    /// Asks the launcher for a cell and lets its init make what every sandbox has.
+    private func makeCell(_ launcher: Launcher) throws(SpawnError) -> Spare {
+        let slot = try ids.take()
+        nextCell += 1
+        let id = "cell-\(nextCell)"
+        let cgroup: any Cgroup
+        do throws(CgroupError) { cgroup = try cgroups.make(id) } catch {
+            ids.giveBack(slot)
+            throw .cgroup(error)
+        }
+        do throws(Errno) {
+            let (ours, theirs) = try Channel.pair()
+            let (prepare, masked) = PlanMessage.prepare(layers)
+            try Channel.sendOnce(ours, SBX_PREPARE, prepare, trailing: masked)
+            let spare = Spare(
+                Cell(
+                    id: id, cgroup: cgroup, control: ours, slot: slot,
+                    hostInitUser: ids.hostUser(slot.initID),
+                    hostJobUser: ids.hostUser(slot.jobID),
+                    hostJobGroup: ids.hostGroup(slot.jobID)))
+            launcher.launch(slot: slot, control: theirs, birthplace: cgroup.birthplace) {
+                spare.launched($0)
+            }
+            return spare
+        } catch {
+            // Undoing: the first error is the one to tell.
+            try? cgroup.remove()
+            ids.giveBack(slot)
+            throw .host(doing: "making a control channel", error)
+        }
+    }
+
+    /// Takes back a cell that no run had. Its init ends with the control channel.
+    private func discard(_ spare: Spare) {
+        // An init that is still ending keeps it busy; the next start sweeps it then.
+        try? spare.cell.cgroup.remove()
+        ids.giveBack(spare.cell.slot)
+    }
+
+    // MARK: Launchers
 
     private func launcher(for image: RootImage) async throws -> Launcher {
         let key = image.rootfs
@@ -106,6 +128,7 @@ package actor NativeEngine: Engine {
                 try await start.value
                 continue
             }
+            for spare in spares.removeValue(forKey: key) ?? [] { discard(spare) }
             let start = Task { try await self.startLauncher(for: image) }
             starting[key] = start
             defer { starting[key] = nil }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+internal import Glibc
 internal import Kernel
 internal import SystemPackage
 
@@ -14,7 +15,7 @@ enum SyntheticProc {
     static let cpusMax = 32
 
     /// Below /proc: what tells about the host or about other users of it. What this kernel does not
-    /// have is skipped.
+    /// have is skipped, and so is what only the host's root may open: no sandbox has his id.
     static let masked = [
         "acpi", "asound", "bootconfig", "buddyinfo", "bus", "cgroups", "cmdline", "config.gz",
         "consoles", "crypto", "diskstats", "driver", "dynamic_debug", "fs", "interrupts", "iomem",
@@ -23,7 +24,7 @@ enum SyntheticProc {
         "pagetypeinfo", "partitions", "pressure", "sched_debug", "schedstat", "scsi", "slabinfo",
         "softirqs", "swaps", "sysrq-trigger", "timer_list", "tty", "vmallocinfo", "vmstat",
         "zoneinfo",
-    ].filter(exists).map { "/proc/" + $0 }
+    ].filter(isOpenToOthers).map { "/proc/" + $0 }
 
     /// Which synthetic file covers which of /proc's, for a sandbox that sees `cpus` CPUs.
     static func covered(cpus: Int) -> [(name: String, path: String)] {
@@ -44,13 +45,14 @@ enum SyntheticProc {
                 File(
                     name: "cpuinfo.\(count)",
                     content: Array((info.joined(separator: "\n\n") + "\n\n").utf8)))
-            files.append(File(name: "stat.\(count)", content: Array(stat(cpus: count).utf8)))
+            files.append(File(name: "stat.\(count)", content: Array(statText(cpus: count).utf8)))
         }
         return files
     }
 
-    private static func exists(_ name: String) -> Bool {
-        (try? Descriptor.open("/proc/" + name, 0o10000000 /* O_PATH */)) != nil
+    private static func isOpenToOthers(_ name: String) -> Bool {
+        var status = stat()
+        return lstat("/proc/" + name, &status) == 0 && status.st_mode & 0o007 != 0
     }
 
     private static func cpuStanzas() -> [String] {
@@ -78,7 +80,7 @@ enum SyntheticProc {
         }.joined(separator: "\n")
     }
 
-    private static func stat(cpus: Int) -> String {
+    private static func statText(cpus: Int) -> String {
         let zeros = " 0 0 0 0 0 0 0 0 0 0\n"
         let lines = (0..<cpus).map { "cpu\($0)" + zeros }.joined()
         return "cpu " + zeros + lines + "intr 0\nctxt 0\nbtime 0\nprocesses 1\nprocs_running 1\n"

@@ -21,13 +21,24 @@ enum PlanMessage {
         return (0..<count).map { usableCPUs[(start + $0) % usableCPUs.count] }.sorted()
     }
 
+    /// The message, and what follows it.
+    static func prepare(_ layers: Layers) -> (sbx_prepare, trailing: [UInt8]) {
+        var prepare = sbx_prepare()
+        prepare.layers = layers.bits
+        withUnsafeMutableBytes(of: &prepare.hostname) { $0.copyBytes(from: "sandbox".utf8) }
+        return (prepare, maskedPaths)
+    }
+
+    private static let maskedPaths = SyntheticProc.masked.reduce(into: [UInt8]()) {
+        $0 += Array($1.utf8) + [0]
+    }
+
     /// The message, what follows it, and its descriptors.
     static func plan(
-        policy: Policy, filter: [UInt8], cell: Cell, layers: Layers
+        policy: Policy, filter: [UInt8], cell: Cell
     ) -> (sbx_plan, trailing: [UInt8], [Descriptor]) {
         let limits = policy.limits
         let cpus = cpus(for: limits, slot: cell.slot)
-        let masked = SyntheticProc.masked.reduce(into: [UInt8]()) { $0 += Array($1.utf8) + [0] }
         let covered = SyntheticProc.covered(cpus: cpus.count).reduce(into: [UInt8]()) {
             $0 += Array($1.name.utf8) + [0] + Array($1.path.utf8) + [0]
         }
@@ -40,9 +51,7 @@ enum PlanMessage {
         plan.file_bytes = limits.workspaceBytes
         // A second wall behind the cgroup's counter, for each process by itself.
         plan.cpu_seconds = limits.cpuTime.wholeNanoseconds / 1_000_000_000 + 2
-        plan.layers = layers.bits
         plan.filter_bytes = UInt32(filter.count)
-        plan.masked_bytes = UInt32(masked.count)
         plan.covered_bytes = UInt32(covered.count)
         plan.join_count = UInt32(cell.cgroup.joinFiles.count)
         plan.meters = SBX_METER_OOM.rawValue | SBX_METER_PIDS.rawValue | SBX_METER_CPU.rawValue
@@ -52,12 +61,11 @@ enum PlanMessage {
         withUnsafeMutableBytes(of: &plan.affinity) { bytes in
             for cpu in cpus { bytes[cpu / 8] |= 1 << (cpu % 8) }
         }
-        withUnsafeMutableBytes(of: &plan.hostname) { $0.copyBytes(from: "sandbox".utf8) }
         let descriptors =
             cell.cgroup.joinFiles + [
                 meters.oomEvent, meters.oomCounter, meters.pidsEvents, meters.cpuUsage,
             ]
-        return (plan, filter + masked + covered, descriptors)
+        return (plan, filter + covered, descriptors)
     }
 
     /// The message and the strings that follow it in BLOBs.

@@ -6,9 +6,10 @@ internal import SystemPackage
 /// Compares what the kernel applied with what the policy says, before the job's first instruction.
 ///
 /// Everything is read from outside, from the job's own process, which is confined and waits at the
-/// gate. A difference is a sentence; none is the only way through.
+/// gate. A difference is a sentence; none is the only way through. It runs once for every sandbox,
+/// so it works on the kernel's bytes and makes words only for what differs.
 struct ReadBack {
-    private static let namespaces: [(Layer?, String)] = [
+    private static let namespaces: [(layer: Layer?, name: String)] = [
         (nil, "user"), (nil, "mnt"), (nil, "cgroup"), (.pidNamespace, "pid"),
         (.networkNamespace, "net"), (.ipcNamespace, "ipc"), (.utsNamespace, "uts"),
     ]
@@ -21,6 +22,7 @@ struct ReadBack {
         })
 
     private let policy: Policy
+    private let limits: CgroupLimits
     private let cell: Cell
     private let layers: Layers
     private let process: String
@@ -28,10 +30,10 @@ struct ReadBack {
 
     /// Reads everything; answers the differences.
     static func differences(
-        policy: Policy, cell: Cell, layers: Layers, jobPid: Int32
+        policy: Policy, limits: CgroupLimits, cell: Cell, layers: Layers, jobPid: Int32
     ) throws(Errno) -> [String] {
         var reading = ReadBack(
-            policy: policy, cell: cell, layers: layers, process: "/proc/\(jobPid)/")
+            policy: policy, limits: limits, cell: cell, layers: layers, process: "/proc/\(jobPid)/")
         try reading.readLimits()
         try reading.readStatus()
         try reading.readNamespaces()
@@ -39,98 +41,92 @@ struct ReadBack {
         return reading.differences
     }
 
-    private mutating func expect<Value: Equatable>(_ name: String, _ found: Value, _ wanted: Value) {
+    private mutating func expect<Value: Equatable>(
+        _ name: String, _ found: Value, _ wanted: Value
+    ) {
         if found != wanted { differences.append("\(name) is \(found), not \(wanted)") }
     }
 
     private mutating func readLimits() throws(Errno) {
         let applied = try cell.cgroup.applied()
         // The kernel counts memory in pages.
-        expect("memory limit", applied.memoryBytes / 4096, cell.limits.memoryBytes / 4096)
-        expect("swap limit", applied.swapBytes / 4096, cell.limits.swapBytes / 4096)
-        expect("pids limit", applied.pids, cell.limits.pids)
-        expect("CPU quota", applied.cpuMillicores, cell.limits.cpuMillicores)
-        let cgroups = try KernelFile.read(process + "cgroup")
+        expect("memory limit", applied.memoryBytes / 4096, limits.memoryBytes / 4096)
+        expect("swap limit", applied.swapBytes / 4096, limits.swapBytes / 4096)
+        expect("pids limit", applied.pids, limits.pids)
+        expect("CPU quota", applied.cpuMillicores, limits.cpuMillicores)
+        let cgroups = try KernelFile.bytes(process + "cgroup")
         if !cell.cgroup.contains(processCgroups: cgroups) {
             differences.append("the job is not in its cgroup")
         }
     }
 
     private mutating func readStatus() throws(Errno) {
-        let status = try KernelFile.read(process + "status")
-        func field(_ name: String) -> String {
-            for line in status.split(separator: "\n") where line.hasPrefix(name + ":") {
-                return line.dropFirst(name.count + 1).split(whereSeparator: \.isWhitespace)
-                    .joined(separator: " ")
-            }
-            return "missing"
-        }
-        let user = "\(cell.hostJobUser)"
-        let group = "\(cell.hostJobGroup)"
-        expect("Uid", field("Uid"), [user, user, user, user].joined(separator: " "))
-        expect("Gid", field("Gid"), [group, group, group, group].joined(separator: " "))
-        expect("Groups", field("Groups"), "")
-        if layers.has(.noNewPrivs) { expect("NoNewPrivs", field("NoNewPrivs"), "1") }
-        if layers.has(.seccomp) { expect("Seccomp", field("Seccomp"), "2") }
+        let status = try KernelFile.bytes(process + "status")
+        let (user, group) = (cell.hostJobUser, cell.hostJobGroup)
+        var wanted = [
+            ("Uid", "\(user)\t\(user)\t\(user)\t\(user)"),
+            ("Gid", "\(group)\t\(group)\t\(group)\t\(group)"),
+            ("Groups", " "),
+        ]
+        if layers.has(.noNewPrivs) { wanted.append(("NoNewPrivs", "1")) }
+        if layers.has(.seccomp) { wanted.append(("Seccomp", "2")) }
         if layers.has(.capabilities) {
             for name in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
-                expect(name, field(name), "0000000000000000")
+                wanted.append((name, "0000000000000000"))
             }
         }
         if layers.has(.affinity) {
             let cpus = PlanMessage.cpus(for: policy.limits, slot: cell.slot)
-            expect("allowed CPUs", CPUList.count(field("Cpus_allowed_list")), cpus.count)
+            wanted.append(("Cpus_allowed_list", CPUList.text(cpus)))
         }
+        for (name, value) in wanted {
+            guard !KernelFile.contains(status, "\n\(name):\t\(value)\n") else { continue }
+            differences.append("\(name) is not '\(value)' but '\(Self.field(name, of: status))'")
+        }
+    }
+
+    private static func field(_ name: String, of status: [UInt8]) -> String {
+        let text = String(decoding: status, as: UTF8.self)
+        let line = text.split(separator: "\n").first { $0.hasPrefix(name + ":") } ?? "missing"
+        return String(line.dropFirst(name.count + 1))
     }
 
     private mutating func readNamespaces() throws(Errno) {
         for (layer, name) in Self.namespaces where layer.map(layers.has) ?? true {
-            let found = try KernelFile.link(process + "ns/" + name)
-            if found == Self.own[name] {
+            if try KernelFile.link(process + "ns/" + name) == Self.own[name] {
                 differences.append("the \(name) namespace is the daemon's")
             }
         }
     }
 
     private mutating func readMounts() throws(Errno) {
-        let table = MountTable(text: try KernelFile.read(process + "mountinfo"))
-        for mount in table.mounts where !mount.propagation.isEmpty {
-            differences.append("\(mount.target) propagates: \(mount.propagation)")
-        }
-        if layers.has(.readOnlyRoot) {
-            expect("/", table.top(at: "/")?.options.contains("ro"), true)
-        }
-        expect("/ nosuid", table.top(at: "/")?.options.contains("nosuid"), true)
-        let workspace = table.top(at: "/workspace")
-        expect("/workspace", workspace?.type, "tmpfs")
-        if layers.has(.workspaceSize) {
-            let wanted = "size=\(policy.limits.workspaceBytes / 1024)k"
-            let inodes = "nr_inodes=\(policy.limits.workspaceInodes)"
-            expect("/workspace \(wanted)", workspace?.superOptions.contains(wanted), true)
-            expect("/workspace \(inodes)", workspace?.superOptions.contains(inodes), true)
-        }
-        expect("/dev/shm", table.top(at: "/dev/shm")?.type, "tmpfs")
-        expect("/proc", table.top(at: "/proc")?.type, "proc")
-        if layers.has(.procMasks) {
-            expect("/proc/sys", table.top(at: "/proc/sys")?.options.contains("ro"), true)
-            for path in SyntheticProc.masked where table.top(at: path) == nil {
-                differences.append("\(path) is not masked")
-            }
-        }
-        if table.mounts.contains(where: { $0.target.hasPrefix("/sys") }) {
-            differences.append("/sys is mounted")
-        }
+        let mounts = MountCheck(policy: policy, layers: layers)
+        differences += mounts.differences(in: try KernelFile.bytes(process + "mountinfo"))
     }
 }
 
 /// The kernel's way to write a set of CPUs: `0-2,5`.
 enum CPUList {
-    /// How many CPUs the text names.
-    static func count(_ text: String) -> Int {
-        text.split(separator: ",").reduce(0) { sum, part in
-            let ends = part.split(separator: "-").compactMap { Int($0) }
-            guard let first = ends.first, let last = ends.last else { return sum }
-            return sum + last - first + 1
+    /// The text for these CPUs, given in ascending order.
+    static func text(_ cpus: [Int]) -> String {
+        var ranges: [(first: Int, last: Int)] = []
+        for cpu in cpus {
+            if let range = ranges.last, range.last == cpu - 1 {
+                ranges[ranges.count - 1].last = cpu
+            } else {
+                ranges.append((cpu, cpu))
+            }
         }
+        return ranges.map { $0.first == $0.last ? "\($0.first)" : "\($0.first)-\($0.last)" }
+            .joined(separator: ",")
+    }
+}
+
+extension CgroupLimits {
+    /// A policy's limits as the cgroup's: init is a task too.
+    init(_ limits: Limits) {
+        self.init(
+            memoryBytes: limits.memoryBytes, swapBytes: limits.swapBytes, pids: limits.pids + 1,
+            cpuMillicores: limits.cpuMillicores)
     }
 }

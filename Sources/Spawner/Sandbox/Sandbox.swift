@@ -124,6 +124,7 @@ package actor Sandbox {
             try await make()
             try openGate()
             gate = .now
+            await engine.jobStarted(request)
             let ending = try await waitForEnd()
             ended = .now
             await judge(ending)
@@ -149,32 +150,32 @@ package actor Sandbox {
 
     /// Everything up to the gate.
     private func make() async throws {
-        let (ours, theirs) = try host("socketpair") { () throws(Errno) in try Channel.pair() }
+        setDeadline(after: Self.setupLimit)
+        let cell = try await engine.begin(request) { [self] answer in
+            self.assumeIsolated { $0.signal(.launched(answer)) }
+        }
+        self.cell = cell
+        if initProcess == nil { isLaunchPending = signals.isEmpty }
+        guard let control = cell.control else { throw SpawnError.lost(during: "setup") }
         channel = try host("epoll_ctl") { () throws(Errno) in
-            try Channel(ours, on: loop) { [unowned self] event in
+            try Channel(control, on: loop) { [unowned self] event in
                 self.assumeIsolated { $0.handle(event) }
             }
         }
-        setDeadline(after: Self.setupLimit)
-        isLaunchPending = true
-        do {
-            let cell = try await engine.begin(request, control: theirs) { [self] answer in
-                self.assumeIsolated { $0.signal(.launched(answer)) }
-            }
-            self.cell = cell
-            try host("writing to init") { () throws(Errno) in try sendPlan(cell) }
-        } catch {
-            throw error
+        let limits = CgroupLimits(request.policy.limits)
+        do throws(CgroupError) { try cell.cgroup.apply(limits) } catch {
+            throw SpawnError.cgroup(error)
         }
+        try host("writing to init") { () throws(Errno) in try sendPlan(cell) }
         let jobPid = try await waitForReady()
-        try readBack(jobPid)
+        try readBack(jobPid, limits)
         if isCancelled { throw SpawnError.lost(during: "cancellation") }
     }
 
     private func sendPlan(_ cell: Cell) throws(Errno) {
         guard let channel else { return }
         let (plan, trailing, meters) = PlanMessage.plan(
-            policy: request.policy, filter: filter, cell: cell, layers: engine.layers)
+            policy: request.policy, filter: filter, cell: cell)
         try channel.send(SBX_PLAN, plan, trailing: trailing, descriptors: meters)
         let (command, strings) = PlanMessage.command(request)
         try channel.send(SBX_COMMAND, command, descriptors: try openStreams())
@@ -242,11 +243,12 @@ package actor Sandbox {
         if isCancelled { end() }
     }
 
-    private func readBack(_ jobPid: Int32) throws(SpawnError) {
+    private func readBack(_ jobPid: Int32, _ limits: CgroupLimits) throws(SpawnError) {
         guard let cell else { return }
         let differences = try host("reading back") { () throws(Errno) in
             try ReadBack.differences(
-                policy: request.policy, cell: cell, layers: engine.layers, jobPid: jobPid)
+                policy: request.policy, limits: limits, cell: cell, layers: engine.layers,
+                jobPid: jobPid)
         }
         if !differences.isEmpty { throw .readBack(differences) }
     }
@@ -324,8 +326,7 @@ package actor Sandbox {
         }
         await waitForExit()
         timer.map(loop.cancel)
-        channel?.close()
-        channel = nil
+        closeChannel()
         result.receipt.initDead = hasExited || initProcess == nil
         if let cell {
             if result.verdict == .engineError || result.verdict == .cancelled { readCounters() }
@@ -473,6 +474,13 @@ package actor Sandbox {
             }
         }
         if let initProcess { _ = clx_pidfd_kill(initProcess.number, SIGKILL) }
+    }
+
+    /// Lets go of the control channel: an init that still listens ends.
+    private func closeChannel() {
+        channel?.close()
+        channel = nil
+        cell?.control = nil
     }
 
     private func handle(_ event: Channel.Event) {

@@ -24,11 +24,11 @@ struct Serve: ParsableCommand {
             let daemon = try Installation().daemon
             CArguments.with([daemon] + options) { _ = execv(daemon, $0) }
             let code = Errno(rawValue: errno)
-            ImageCommand.say(
+            Terminal.say(
                 "sandboxd: cannot start \(daemon): \(code) (it belongs beside this program: "
                     + "build both with 'make build', or install both)")
         } catch {
-            ImageCommand.say("sandboxd: cannot tell where this program is: /proc/self/exe: \(error)")
+            Terminal.say("sandboxd: cannot tell where this program is: /proc/self/exe: \(error)")
         }
         throw ExitCode(125)
     }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import ArgumentParser
+internal import Glibc
 internal import Policy
+internal import SystemPackage
 
 /// `sandboxd policy check`: whether profiles would load.
 struct PolicyCheck: ParsableCommand {
@@ -19,6 +21,12 @@ struct PolicyCheck: ParsableCommand {
     func run() throws {
         var isGood = true
         for file in files {
+            // Before its lists are looked for, which are not where the file is not.
+            guard access(file, R_OK) == 0 else {
+                isGood = false
+                print("\(file): cannot be read: \(Errno(rawValue: errno))")
+                continue
+            }
             do {
                 let policy = try ProfileStore.policy(inFile: file)
                 // A filter that is too long for the kernel shows only when it is compiled.

@@ -42,7 +42,7 @@ struct PolicyShow: ParsableCommand {
             case .json: print(policy.json(), terminator: "")
             }
         } catch {
-            ImageCommand.say("sandboxd: \(error)")
+            Terminal.say("sandboxd: \(error)")
             throw ExitCode(125)
         }
     }
