@@ -3,8 +3,13 @@
 
 import dataclasses
 import os
+import time
 
 from processes import as_root
+
+
+READINGS = 50
+BETWEEN_READINGS = 0.1
 
 
 @dataclasses.dataclass
@@ -18,15 +23,30 @@ class Footprint:
     mounts: int
 
 
-def measure(daemon):
-    """The footprint now. Sandboxes that are alive count, so measure when none is."""
+def settled(daemon):
+    """The footprint once it stands still.
+
+    A daemon has work of its own after an answer: it lets go of connections and prepares the next
+    sandbox. That ends by itself; what leaks, stays.
+    """
+    before = None
+    for _ in range(READINGS):
+        now = _measure(daemon)
+        if now == before:
+            break
+        before = now
+        time.sleep(BETWEEN_READINGS)
+    return now
+
+
+def _measure(daemon):
     with as_root():
         family = [daemon, *descendants(daemon)]
         return Footprint(
             rss_bytes=sum(_rss_bytes(pid) for pid in family),
             descriptors=sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in family),
             threads=sum(len(os.listdir(f"/proc/{pid}/task")) for pid in family),
-            cgroups=_cgroups(daemon),
+            cgroups=_cgroups(family),
             mounts=_mounts([os.getpid(), *family]),
         )
 
@@ -69,20 +89,14 @@ def _rss_bytes(pid):
     return 0
 
 
-def _cgroups(daemon):
-    """Directories below those that the daemon holds open, themselves included."""
+def _cgroups(family):
+    """Directories in those where the daemon makes its attempts, as its janitor knows them."""
     roots = set()
-    for fd in os.listdir(f"/proc/{daemon}/fd"):
-        try:
-            target = os.readlink(f"/proc/{daemon}/fd/{fd}")
-        except FileNotFoundError:
-            continue
-        if target.startswith("/sys/fs/cgroup/") and os.path.isdir(target):
-            roots.add(target)
-    found = set()
-    for root in roots:
-        found.update(path for path, _, _ in os.walk(root))
-    return len(found)
+    for pid in family:
+        arguments = _read(f"/proc/{pid}/cmdline").split("\0")
+        if "janitor" in arguments:
+            roots.update(word for word in arguments if word.startswith("/sys/fs/cgroup/"))
+    return sum(1 for root in roots for _ in os.walk(root))
 
 
 def _mounts(pids):

@@ -4,6 +4,7 @@
 import json
 import os
 import shutil
+import subprocess
 import tempfile
 
 ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
@@ -61,7 +62,7 @@ class Runtimes:
     def _command(self, name, program):
         bundle = os.path.join(self._directory.name, name)
         os.mkdir(bundle)
-        os.system(f"cd {bundle} && {program} spec --rootless")
+        subprocess.run([program, "spec", "--rootless"], cwd=bundle, check=True)
         path = os.path.join(bundle, "config.json")
         with open(path, encoding="utf-8") as file:
             config = json.load(file)

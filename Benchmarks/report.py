@@ -42,7 +42,7 @@ def of_samples(name, ours, other, goal):
     return [
         Figure(name, ours.median, other.median, ours.median / other.median, goal, "ms",
                ours.count),
-        Figure("  its 99th percentile", ours.p99, other.p99, ours.p99 / other.p99, None, "ms",
+        Figure(f"{name}, 99th percentile", ours.p99, other.p99, ours.p99 / other.p99, None, "ms",
                ours.count),
     ]
 
@@ -50,8 +50,8 @@ def of_samples(name, ours, other, goal):
 def _number(value):
     if value is None:
         return "-"
-    if value == int(value) and abs(value) >= 10:
-        return str(int(value))
+    if isinstance(value, int):
+        return str(value)
     return f"{value:.2f}"
 
 

@@ -108,6 +108,22 @@ static int step_proc_cover(const struct plan *plan) {
     return error;
 }
 
+/// inotify instances of all sandboxes count against the one user who owns their namespaces, the
+/// daemon's: each gets a small share, so that one cannot use up what the others need.
+static int step_user_limits(const struct plan *plan) {
+    if (!layer(plan, SBX_LAYER_RLIMITS)) {
+        return 0;
+    }
+    long fd = sys4(__NR_openat, SYS_AT_FDCWD, "/proc/sys/user/max_inotify_instances",
+                   SYS_O_WRONLY | SYS_O_CLOEXEC, 0);
+    if (fd < 0) {
+        return fd == -SYS_ENOENT ? 0 : (int)fd;
+    }
+    long wrote = sys3(__NR_write, fd, "16", 2);
+    sys_close((int)fd);
+    return wrote < 0 ? (int)wrote : 0;
+}
+
 static int step_proc_mask(const struct plan *plan) {
     if (!layer(plan, SBX_LAYER_PROC_MASKS)) {
         return 0;
@@ -209,6 +225,7 @@ static const struct setup_step prepare_steps[] = {
     {SBX_STEP_CREDENTIALS, step_credentials},
     {SBX_STEP_PARENT_DEATH, step_parent_death},
     {SBX_STEP_PROC, step_proc},
+    {SBX_STEP_RLIMITS, step_user_limits},
     {SBX_STEP_PROC_MASK, step_proc_mask},
     {SBX_STEP_PTS, step_pts},
     {SBX_STEP_LOOPBACK, step_loopback},

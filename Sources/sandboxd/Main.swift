@@ -7,6 +7,9 @@ struct Sandboxd: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "sandboxd",
         abstract: "Runs dangerous work in sandboxes that last for one run.",
-        subcommands: [RunCommand.self, ImageCommand.self]
+        subcommands: [
+            RunCommand.self, Serve.self, PolicyCommand.self, ImageCommand.self,
+            SetupCommand.self, DoctorCommand.self,
+        ]
     )
 }

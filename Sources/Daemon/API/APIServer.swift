@@ -6,6 +6,7 @@ internal import Hummingbird
 internal import Logging
 internal import NIOCore
 internal import ServiceLifecycle
+internal import UnixSignals
 
 /// A request's context: which connection it came on.
 struct CallContext: RequestContext {
@@ -34,14 +35,19 @@ struct APIServer: Sendable {
             router: Self.router(routes, InfoRoutes(runs: runs)),
             server: .http1(configuration: .init(additionalChannelHandlers: [callers.handler()])),
             configuration: .init(address: .unixDomainSocket(path: path), serverName: nil),
-            services: [RunsEnder(runs: runs)],
             onServerRunning: { _ in
                 // Nobody but this user could enter: the umask made it so from birth.
                 chmod(path, 0o600)
                 log.info("serving", metadata: ["socket": "\(path)"])
             },
             logger: Self.quiet(logger))
-        try await application.runService()
+        // Told in reverse order: the runs first, as the server waits for its connections, which
+        // wait for their runs.
+        let group = ServiceGroup(
+            configuration: .init(
+                services: [.init(service: application), .init(service: RunsEnder(runs: runs))],
+                gracefulShutdownSignals: [.sigterm, .sigint], logger: Self.quiet(logger)))
+        try await group.run()
     }
 
     /// The server's own log lines, without its chatter.

@@ -28,6 +28,7 @@ enum DecodingReason {
         case is String.Type: "a string"
         case is Bool.Type: "true or false"
         case is any UnsignedInteger.Type: "a whole number of 0 or more"
+        case is [String: String].Type, is [String: Any].Type: "an object"
         case is any Collection.Type: "a list"
         default: "an object"
         }

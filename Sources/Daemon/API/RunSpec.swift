@@ -75,6 +75,7 @@ struct RunSpec: Decodable, Sendable {
         try checkStrings(merged)
         var inputs: [InputFile] = []
         for file in files { inputs.append(try file.inputFile()) }
+        try Self.checkDistinct(inputs.map(\.path))
         var bytes = inputs.reduce(0) { $0 + $1.content.count }
         if case .bytes(let content) = input { bytes += content.count }
         guard bytes <= policy.limits.inputBytes else {
@@ -88,6 +89,24 @@ struct RunSpec: Decodable, Sendable {
             attempt: attempt, policy: policy, image: image, arguments: argv, environment: merged,
             workingDirectory: workingDirectory, files: inputs, input: input,
             collectsArtifacts: collectsArtifacts, isLive: isLive)
+    }
+
+    /// No file is there twice, or below another.
+    private static func checkDistinct(_ paths: [[UInt8]]) throws(APIError) {
+        let known = Set(paths)
+        guard known.count == paths.count else {
+            throw .invalid("'files' has two files of the same path: give each its own")
+        }
+        for path in paths {
+            for (index, byte) in path.enumerated() where byte == UInt8(ascii: "/") {
+                guard known.contains(Array(path[..<index])) else { continue }
+                let (below, above) = (
+                    String(decoding: path, as: UTF8.self),
+                    String(decoding: path[..<index], as: UTF8.self)
+                )
+                throw .invalid("file '\(below)' is below '\(above)', which is a file too")
+            }
+        }
     }
 
     private func checkStrings(_ environment: [String: String]) throws(APIError) {
@@ -120,7 +139,7 @@ struct FileSpec: Decodable, Sendable {
             throw APIError.invalid("a file has no 'path'")
         }
         self.path = path
-        mode = try body.value("mode") ?? 0o644
+        mode = try body.number("mode") ?? 0o644
         let text: String? = try body.value("text")
         let encoded: String? = try body.value("base64")
         switch (text, encoded) {
@@ -167,23 +186,23 @@ struct LimitsSpec: Decodable, Sendable {
     init(from decoder: any Decoder) throws {
         let body = try decoder.strictContainer("'limits'", Self.keys)
         func milliseconds(_ name: String) throws -> Duration? {
-            let count: UInt64? = try body.value(name)
+            let count: UInt64? = try body.number(name)
             return count.map { .milliseconds(Int64(clamping: $0)) }
         }
-        tightening.memoryBytes = try body.value("memory_bytes")
-        tightening.swapBytes = try body.value("swap_bytes")
-        tightening.pids = try body.value("pids")
-        tightening.cpuMillicores = try body.value("cpu_millicores")
+        tightening.memoryBytes = try body.number("memory_bytes")
+        tightening.swapBytes = try body.number("swap_bytes")
+        tightening.pids = try body.number("pids")
+        tightening.cpuMillicores = try body.number("cpu_millicores")
         tightening.cpuTime = try milliseconds("cpu_time_ms")
         tightening.wallTime = try milliseconds("wall_time_ms")
-        tightening.workspaceBytes = try body.value("workspace_bytes")
-        tightening.workspaceInodes = try body.value("workspace_inodes")
-        tightening.sharedMemoryBytes = try body.value("shared_memory_bytes")
-        tightening.outputBytes = try body.value("output_bytes")
-        tightening.outputTotalBytes = try body.value("output_total_bytes")
-        tightening.artifactBytes = try body.value("artifact_bytes")
-        tightening.artifactCount = try body.value("artifact_count")
-        tightening.openFiles = try body.value("open_files")
+        tightening.workspaceBytes = try body.number("workspace_bytes")
+        tightening.workspaceInodes = try body.number("workspace_inodes")
+        tightening.sharedMemoryBytes = try body.number("shared_memory_bytes")
+        tightening.outputBytes = try body.number("output_bytes")
+        tightening.outputTotalBytes = try body.number("output_total_bytes")
+        tightening.artifactBytes = try body.number("artifact_bytes")
+        tightening.artifactCount = try body.number("artifact_count")
+        tightening.openFiles = try body.number("open_files")
     }
 }
 

@@ -29,4 +29,17 @@ extension KeyedDecodingContainer<AnyKey> {
         let key = AnyKey(name)
         return contains(key) ? try decode(Value.self, forKey: key) : nil
     }
+
+    /// The whole number of a key, or nil when the key is absent.
+    func number<Number: FixedWidthInteger>(_ name: String) throws -> Number? {
+        let key = AnyKey(name)
+        guard contains(key) else { return nil }
+        do {
+            if let number = Number(exactly: try decode(UInt64.self, forKey: key)) { return number }
+        } catch {
+            // A string, a fraction, something below 0: all the same to the caller. (The decoder
+            // has errors of its own for numbers, which become a DecodingError further up.)
+        }
+        throw APIError.invalid("'\(name)' is not a whole number between 0 and \(Number.max)")
+    }
 }

@@ -111,7 +111,7 @@ package actor Sandbox {
     package func cancel() {
         guard !isFinished, !isCancelled else { return }
         isCancelled = true
-        end()
+        killInit()
     }
 
     // MARK: The life of a run
@@ -140,6 +140,7 @@ package actor Sandbox {
         let done = Instant.now
         result.timing.setup = gate.milliseconds(since: began)
         result.timing.run = gate == began ? 0 : ended.milliseconds(since: gate)
+        if hasFailed { result.usage.wallMilliseconds = result.timing.run }
         result.timing.teardown = done.milliseconds(since: ended)
         result.timing.total = done.milliseconds(since: began)
         isFinished = true
@@ -240,7 +241,7 @@ package actor Sandbox {
             }
         }
         // Whoever cancelled before there was a process to end.
-        if isCancelled { end() }
+        if isCancelled { killInit() }
     }
 
     private func readBack(_ jobPid: Int32, _ limits: CgroupLimits) throws(SpawnError) {
@@ -292,7 +293,8 @@ package actor Sandbox {
     /// Until BYE: files of `/workspace/out`, within the policy's count whatever init sends.
     private func collect() async {
         let limit = Int(request.policy.limits.artifactCount)
-        while !isClosed {
+        // The end of the channel is a signal too, behind everything that came before it.
+        while true {
             switch await nextSignal() {
             case .message(.artifact(let path, let mode, let file)):
                 guard found.count < limit else { return }
@@ -317,11 +319,16 @@ package actor Sandbox {
 
     // MARK: Teardown
 
+    /// Whether init did not bring the run to its own end.
+    private var hasFailed: Bool {
+        result.verdict == .engineError || result.verdict == .cancelled
+    }
+
     /// Ends whatever lives, removes what was made, and writes the receipt of it.
     private func tearDown() async {
         setDeadline(after: Self.teardownLimit)
-        if let cell, !hasExited, result.verdict == .engineError || isCancelled {
-            // Unreadable is empty enough: the same is said of it in the receipt.
+        if let cell, !hasExited, hasFailed {
+            // Where the kernel has no such call, or refuses it, init's death does the same.
             try? cell.cgroup.kill()
         }
         await waitForExit()
@@ -329,7 +336,7 @@ package actor Sandbox {
         closeChannel()
         result.receipt.initDead = hasExited || initProcess == nil
         if let cell {
-            if result.verdict == .engineError || result.verdict == .cancelled { readCounters() }
+            if hasFailed { readCounters() }
             await remove(cell)
             if hasExited || initProcess == nil { await engine.end(cell) }
         } else {
@@ -343,18 +350,18 @@ package actor Sandbox {
 
     /// Waits for init's death. A healthy one ends by itself after BYE; any other is killed.
     private func waitForExit() async {
-        if result.verdict == .engineError || result.verdict == .cancelled { end() }
+        if hasFailed { killInit() }
         while !hasExited {
             if initProcess == nil, !isLaunchPending { return }
             switch await nextSignal() {
             case .launched(.success(let process)):
                 // Failing to watch it leaves the wait to the deadline.
                 try? adopt(process)
-                end()
+                killInit()
             case .launched(.failure): return
             case .late:
                 result.receipt.problems.append("init did not end in time")
-                end()
+                killInit()
                 return
             default: continue
             }
@@ -454,7 +461,7 @@ package actor Sandbox {
         let total = (output?.totalBytes ?? 0) + (errorOutput?.totalBytes ?? 0)
         if total > request.policy.limits.outputTotalBytes, !isOutputExceeded {
             isOutputExceeded = true
-            end()
+            askToEnd()
         }
         outputWaiter?.resume()
         outputWaiter = nil
@@ -462,18 +469,17 @@ package actor Sandbox {
 
     // MARK: Signals
 
-    /// Ends the job: by init's hand when it has one, so that artifacts still come out; at once
-    /// when something is wrong with init.
-    private func end() {
-        if result.verdict != .engineError || isOutputExceeded || isCancelled, let channel {
-            do throws(Errno) {
-                try channel.signal(SBX_KILL)
-                if !isCancelled { return }
-            } catch {
-                // The other side is gone or full: the signal below does it.
-            }
-        }
-        if let initProcess { _ = clx_pidfd_kill(initProcess.number, SIGKILL) }
+    /// Has init end the job, so that what it left still comes out.
+    private func askToEnd() {
+        // A channel that does not take it is closed or stuck, which the wait for the end notices.
+        try? channel?.signal(SBX_KILL)
+    }
+
+    /// Ends init, and with it everything in its PID namespace.
+    private func killInit() {
+        guard let initProcess else { return }
+        // It fails for a process that is dead already.
+        _ = clx_pidfd_kill(initProcess.number, SIGKILL)
     }
 
     /// Lets go of the control channel: an init that still listens ends.

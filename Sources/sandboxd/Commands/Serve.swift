@@ -16,7 +16,8 @@ struct Serve: ParsableCommand {
 
     @Argument(
         parsing: .captureForPassthrough,
-        help: ArgumentHelp("The daemon's options.", valueName: "option"))
+        help: ArgumentHelp("The daemon's options.", valueName: "option")
+    )
     var options: [String] = []
 
     func run() throws {
@@ -26,7 +27,8 @@ struct Serve: ParsableCommand {
             let code = Errno(rawValue: errno)
             Terminal.say(
                 "sandboxd: cannot start \(daemon): \(code) (it belongs beside this program: "
-                    + "build both with 'make build', or install both)")
+                    + "build both with 'make build', or install both)"
+            )
         } catch {
             Terminal.say("sandboxd: cannot tell where this program is: /proc/self/exe: \(error)")
         }

@@ -38,7 +38,8 @@ struct DelegatedCgroups {
     static func v2(_ mount: String) -> Directory {
         Directory(
             path: mount + "/sandboxd",
-            files: ["cgroup.procs", "cgroup.threads", "cgroup.subtree_control"])
+            files: ["cgroup.procs", "cgroup.threads", "cgroup.subtree_control"]
+        )
     }
 
     /// Whether systemd is process 1 (sd_booted(3)).

@@ -40,7 +40,8 @@ struct HostTool {
         let signal = status & 0x7f
         return Outcome(
             status: signal == 0 ? (status >> 8) & 0xff : 128 + signal,
-            output: String(decoding: try output.readAll(limit: Self.outputLimit), as: UTF8.self))
+            output: String(decoding: try output.readAll(limit: Self.outputLimit), as: UTF8.self)
+        )
     }
 }
 
@@ -48,7 +49,8 @@ struct HostTool {
 enum CArguments {
     /// Calls `body` with NULL-terminated copies that live until it returns.
     static func with<Value>(
-        _ words: [String], _ body: ([UnsafeMutablePointer<CChar>?]) -> Value
+        _ words: [String],
+        _ body: ([UnsafeMutablePointer<CChar>?]) -> Value
     ) -> Value {
         let copies = words.map { strdup($0) }
         defer { copies.forEach { free($0) } }

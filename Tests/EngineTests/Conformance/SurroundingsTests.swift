@@ -60,10 +60,9 @@ struct SurroundingsTests {
 
     @Test("it is alone: process 1 cannot be seen, and no other process either")
     func alone() throws {
-        let listing = try answer("ls /proc | grep -c '^[0-9]'; ls -d /proc/1 2>&1")
-        // The shell, ls and grep.
-        #expect(listing.hasPrefix("3\n"))
-        #expect(listing.contains("No such file"))
+        let list = "import os; print([p == str(os.getpid()) for p in os.listdir('/proc') if p.isdigit()])"
+        #expect(try Host.daemon().run(.python(list)).text == "[True]")
+        #expect(try answer("ls -d /proc/1 2>&1").contains("No such file"))
     }
 
     @Test("only the workspace and /dev/shm can be written to")
@@ -72,8 +71,9 @@ struct SurroundingsTests {
             for d in / /tmp /var/tmp /run /home /etc /usr /dev /proc /workspace /workspace/out \
             /workspace/.tmp /dev/shm; do (: > $d/x) 2>/dev/null && echo $d; done; true
             """
-        #expect(
-            try answer(script) == "/workspace\n/workspace/out\n/workspace/.tmp\n/dev/shm")
+        // /tmp and /var/tmp are links into the workspace.
+        let places = "/tmp /var/tmp /workspace /workspace/out /workspace/.tmp /dev/shm"
+        #expect(try answer(script).replacing("\n", with: " ") == places)
     }
 
     @Test("sandboxes alive at once have different ids, and none is the daemon's", .root)

@@ -15,6 +15,9 @@ struct ProbeRequest: Decodable, Sendable {
     /// The status codes that may answer.
     let status: [Int]
 
+    /// What the answer's message must hold, so that it is refused for what it is here for.
+    let says: String?
+
     /// Reads the table from `yaml`.
     static func table(yaml: String) throws -> [ProbeRequest] {
         try YAMLDecoder().decode(Table.self, from: yaml).requests
@@ -26,10 +29,11 @@ struct ProbeRequest: Decodable, Sendable {
         fact = try values.value(.fact)
         body = try values.value(.body)
         status = try values.value(.status)
+        says = try values.optional(.says)
     }
 
     private enum Key: String, CodingKey, CaseIterable {
-        case id, fact, body, status
+        case id, fact, body, status, says
     }
 
     private struct Table: Decodable {

@@ -30,7 +30,9 @@ struct CgroupsCheck: Check {
     }
 
     private func v2(
-        _ mount: String, _ account: Account, _ patient: Patient
+        _ mount: String,
+        _ account: Account,
+        _ patient: Patient
     ) throws(Errno) -> Finding {
         let available = try KernelFile.read(mount + "/cgroup.controllers")
             .split(whereSeparator: \.isWhitespace)
@@ -54,12 +56,14 @@ struct CgroupsCheck: Check {
     private func noController(_ controller: String) -> Finding {
         .missing(
             "there is no controller '\(controller)'",
-            mend: "enable it on the kernel's command line (cgroup_enable=\(controller))")
+            mend: "enable it on the kernel's command line (cgroup_enable=\(controller))"
+        )
     }
 
     /// A sentence about the first path that is not the user's; nil when all are.
     private func foreignPath(
-        in directories: [DelegatedCgroups.Directory], _ account: Account
+        in directories: [DelegatedCgroups.Directory],
+        _ account: Account
     ) -> String? {
         for path in directories.flatMap(\.paths) {
             do throws(Errno) {

@@ -22,7 +22,9 @@ struct DoctorCommand: ParsableCommand {
     @Option(
         help: ArgumentHelp(
             "The user that runs the daemon. Default: this user; for root, sandboxd.",
-            valueName: "name"))
+            valueName: "name"
+        )
+    )
     var user: String?
 
     @Option(help: ArgumentHelp("The daemon's socket.", valueName: "path"))
@@ -42,7 +44,8 @@ struct DoctorCommand: ParsableCommand {
         let known = Self.checks.map(\.name)
         for name in only where !known.contains(name) {
             throw ValidationError(
-                "--only: there is no check '\(name)', but: \(known.joined(separator: ", "))")
+                "--only: there is no check '\(name)', but: \(known.joined(separator: ", "))"
+            )
         }
     }
 
@@ -53,10 +56,14 @@ struct DoctorCommand: ParsableCommand {
             account: name == Account.own.name ? Account.own : Account.named(name),
             socket: socket ?? SocketPath.standard,
             profiles: profiles,
-            images: images)
+            images: images
+        )
         let chosen = Self.checks.filter { only.isEmpty || only.contains($0.name) }
         let report = DoctorReport(
-            findings: chosen.map { DoctorReport.Row(check: $0.name, finding: $0.look(at: patient)) })
+            findings: chosen.map { check in
+                DoctorReport.Row(check: check.name, finding: check.look(at: patient))
+            }
+        )
         print(json ? report.json : report.text)
         if !report.isHealthy { throw ExitCode(1) }
     }

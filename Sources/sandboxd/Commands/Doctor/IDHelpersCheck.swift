@@ -11,12 +11,15 @@ struct IDHelpersCheck: Check {
         for program in ["newuidmap", "newgidmap"] {
             guard let tool = HostTool(program) else {
                 return .missing(
-                    "\(program) is not installed", mend: "run 'apt-get install uidmap'")
+                    "\(program) is not installed",
+                    mend: "run 'apt-get install uidmap'"
+                )
             }
             guard isPrivileged(tool.path) else {
                 return .missing(
                     "\(tool.path) is neither set-user-id root nor has it capabilities",
-                    mend: "run 'apt-get install --reinstall uidmap'")
+                    mend: "run 'apt-get install --reinstall uidmap'"
+                )
             }
         }
         return .ok("newuidmap and newgidmap are installed")

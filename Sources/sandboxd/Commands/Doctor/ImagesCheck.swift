@@ -19,7 +19,8 @@ struct ImagesCheck: Check {
         } catch ImageError.missing(let name, let store) {
             return .missing(
                 "image '\(name)' is not in \(store)",
-                mend: "run 'sandboxd image build images/\(name)', or 'make image'")
+                mend: "run 'sandboxd image build images/\(name)', or 'make image'"
+            )
         } catch {
             return .missing("\(error)", mend: "name a directory with --images")
         }

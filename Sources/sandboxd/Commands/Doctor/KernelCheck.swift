@@ -11,7 +11,8 @@ struct KernelCheck: Check {
     func look(at patient: Patient) -> Finding {
         let release: String
         do throws(Errno) {
-            release = String(try KernelFile.read("/proc/sys/kernel/osrelease").prefix { $0 != "\n" })
+            let text = try KernelFile.read("/proc/sys/kernel/osrelease")
+            release = String(text.prefix { $0 != "\n" })
         } catch {
             return .missing("/proc/sys/kernel/osrelease: \(error)", mend: "mount /proc")
         }
@@ -20,7 +21,8 @@ struct KernelCheck: Check {
         guard (numbers[0], numbers[1]) >= (5, 14) else {
             return .missing(
                 "\(release) is too old: cgroup.kill came with 5.14",
-                mend: "install a kernel of 5.14 or later (Debian 12 has 6.1)")
+                mend: "install a kernel of 5.14 or later (Debian 12 has 6.1)"
+            )
         }
         return .ok(release)
     }

@@ -21,12 +21,14 @@ struct ProcCheck: Check {
             guard !covers.isEmpty, outcome.output.contains("/proc") else {
                 return .missing(
                     "no sandbox can have one: \(outcome.lastLine)",
-                    mend: "mend 'namespaces' first")
+                    mend: "mend 'namespaces' first"
+                )
             }
             return .missing(
                 "mounts hide parts of it: \(covers.joined(separator: ", "))",
                 mend: "take the mounts away; in a container: unmask /proc "
-                    + "(--security-opt systempaths=unconfined)")
+                    + "(--security-opt systempaths=unconfined)"
+            )
         } catch {
             return .missing("it could not be tried: \(error)", mend: "mount /proc")
         }

@@ -11,7 +11,8 @@ struct ProfilesCheck: Check {
             guard !names.isEmpty else {
                 return .missing(
                     "\(try patient.profiles.directory()) has none",
-                    mend: "copy the directory 'profiles' of the source there")
+                    mend: "copy the directory 'profiles' of the source there"
+                )
             }
             return .ok(names.joined(separator: ", "))
         } catch {

@@ -14,7 +14,8 @@ struct ProgramsCheck: Check {
             where access(program, X_OK) != 0 {
                 return .missing(
                     "\(program): \(Errno(rawValue: errno))",
-                    mend: "run 'make build', or install it beside this program")
+                    mend: "run 'make build', or install it beside this program"
+                )
             }
             return .ok("sandboxd-daemon and sandboxd-init are in \(installation.directory)")
         } catch {

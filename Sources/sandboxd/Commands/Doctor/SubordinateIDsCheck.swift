@@ -17,14 +17,20 @@ struct SubordinateIDsCheck: Check {
                 let line = file.largest(of: patient.userName, uid: patient.account?.uid)
                 guard let line, line.count >= Self.least else {
                     return .missing(
-                        "\(path) has no range for '\(patient.userName)'", mend: patient.setup)
+                        "\(path) has no range for '\(patient.userName)'",
+                        mend: patient.setup
+                    )
                 }
                 let overlap = file.overlap(
-                    with: line.ids, user: patient.userName, uid: patient.account?.uid)
+                    with: line.ids,
+                    user: patient.userName,
+                    uid: patient.account?.uid
+                )
                 if let overlap {
                     return .missing(
                         "\(path): '\(overlap.owner)' has some of the same ids",
-                        mend: "take one of the lines out, then \(patient.setup)")
+                        mend: "take one of the lines out, then \(patient.setup)"
+                    )
                 }
                 counts.append(line.count)
             } catch {

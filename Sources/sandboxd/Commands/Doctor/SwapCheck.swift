@@ -29,7 +29,8 @@ struct SwapCheck: Check {
         guard access(file, F_OK) == 0 else {
             return .missing(
                 "swap is not accounted: there is no \(file)",
-                mend: "add swapaccount=1 to the kernel's command line")
+                mend: "add swapaccount=1 to the kernel's command line"
+            )
         }
         return .ok("accounted")
     }

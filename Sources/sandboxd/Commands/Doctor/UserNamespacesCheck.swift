@@ -19,19 +19,22 @@ struct UserNamespacesCheck: Check {
         if number(sysctl) == 0 {
             return .missing(
                 "\(sysctl) is 0",
-                mend: "'sysctl user.max_user_namespaces=65536', and a line in /etc/sysctl.d")
+                mend: "'sysctl user.max_user_namespaces=65536', and a line in /etc/sysctl.d"
+            )
         }
         if number("/proc/sys/kernel/unprivileged_userns_clone") == 0 {
             return .missing(
                 "kernel.unprivileged_userns_clone is 0",
-                mend: "'sysctl kernel.unprivileged_userns_clone=1', and a line in /etc/sysctl.d")
+                mend: "'sysctl kernel.unprivileged_userns_clone=1', and a line in /etc/sysctl.d"
+            )
         }
         if AppArmorStep.isNeeded {
             // unshare(1) has no leave of its own there; what it could do would prove nothing.
             guard access(AppArmorStep.path, F_OK) == 0 else {
                 return .missing(
                     "AppArmor keeps user namespaces from programs without a profile",
-                    mend: patient.setup)
+                    mend: patient.setup
+                )
             }
             return .ok("allowed by the AppArmor profile \(AppArmorStep.path)")
         }
@@ -48,12 +51,15 @@ struct UserNamespacesCheck: Check {
                 return .missing(
                     "they cannot be made: \(outcome.lastLine)",
                     mend: "if this is a container, let it make user namespaces; "
-                        + "else look for a security module's word in the kernel's log")
+                        + "else look for a security module's word in the kernel's log"
+                )
             }
             return .ok("all seven can be made")
         } catch {
             return .missing(
-                "no program can be started: \(error)", mend: "look at the user's limits")
+                "no program can be started: \(error)",
+                mend: "look at the user's limits"
+            )
         }
     }
 

@@ -54,7 +54,9 @@ struct ProfileOptions: ParsableArguments {
         help: ArgumentHelp(
             "The directory with the profiles.",
             discussion: "Default: beside the program or above it, or /etc/sandboxd/profiles.",
-            valueName: "dir"))
+            valueName: "dir"
+        )
+    )
     var profiles: String?
 
     /// The directory with the profiles.

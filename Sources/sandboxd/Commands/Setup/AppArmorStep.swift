@@ -20,7 +20,9 @@ struct AppArmorStep: SetupStep {
             return
         }
         let profile = SystemFile(
-            path: Self.path, text: try SystemFile.deployed("apparmor/sandboxd"))
+            path: Self.path,
+            text: try SystemFile.deployed("apparmor/sandboxd")
+        )
         if profile.isInstalled {
             setup.found("AppArmor profile \(profile.path)")
             return

@@ -42,7 +42,8 @@ struct CgroupsStep: SetupStep {
 
     /// Makes the directory and gives it away.
     private func delegate(
-        _ directory: DelegatedCgroups.Directory, _ setup: Setup
+        _ directory: DelegatedCgroups.Directory,
+        _ setup: Setup
     ) throws(SetupError) {
         guard access(directory.path, F_OK) == 0 else {
             try setup.change("make cgroup \(directory.path) and give it to \(setup.user)") {

@@ -19,7 +19,10 @@ struct DirectoriesStep: SetupStep {
 
     /// The parents of all of them are root's, so nobody can put a link in a directory's place.
     private func ensure(
-        _ path: String, mode: mode_t, belongsToUser: Bool, _ setup: Setup
+        _ path: String,
+        mode: mode_t,
+        belongsToUser: Bool,
+        _ setup: Setup
     ) throws(SetupError) {
         let owner = belongsToUser ? setup.user : "root"
         let wish = "directory \(path) (\(owner), mode 0\(String(mode, radix: 8)))"

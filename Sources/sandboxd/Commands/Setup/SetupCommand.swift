@@ -33,7 +33,8 @@ struct SetupCommand: ParsableCommand {
             }
         guard isName else {
             throw ValidationError(
-                "--user: '\(user)' is no user's name: small letters, digits, '-' and '_'")
+                "--user: '\(user)' is no user's name: small letters, digits, '-' and '_'"
+            )
         }
         guard user != "root" else {
             throw ValidationError("--user: the daemon refuses to run as root; name another user")
@@ -44,7 +45,8 @@ struct SetupCommand: ParsableCommand {
         guard dryRun || geteuid() == 0 else {
             Terminal.say(
                 "sandboxd: only root can set up a machine: run 'sudo sandboxd setup' "
-                    + "('--dry-run' shows what it would do, and needs no root)")
+                    + "('--dry-run' shows what it would do, and needs no root)"
+            )
             throw ExitCode(125)
         }
         // Modes are set as they are meant to be; the caller's umask has no say.

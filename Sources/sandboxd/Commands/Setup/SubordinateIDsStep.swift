@@ -22,12 +22,14 @@ struct SubordinateIDsStep: SetupStep {
         for (file, option, kind) in [
             (users, "--add-subuids", "user"), (groups, "--add-subgids", "group"),
         ] {
-            if let line = file.largest(of: setup.user, uid: account?.uid), line.count >= Self.count {
+            let mine = file.largest(of: setup.user, uid: account?.uid)
+            if let line = mine, line.count >= Self.count {
                 let overlap = file.overlap(with: line.ids, user: setup.user, uid: account?.uid)
                 if let overlap {
                     throw .sharedIDs(file: file.path, user: setup.user, other: overlap.owner)
                 }
-                setup.found("\(file.path): \(kind) ids \(line.first) to \(line.ids.upperBound - 1)")
+                let last = line.ids.upperBound - 1
+                setup.found("\(file.path): \(kind) ids \(line.first) to \(last)")
                 continue
             }
             let last = start + Self.count - 1
@@ -36,14 +38,18 @@ struct SubordinateIDsStep: SetupStep {
                 // usermod wants the file to be there.
                 if !file.exists { try makeEmpty(file.path, setup) }
                 try setup.run(
-                    "usermod", [option, "\(start)-\(last)", setup.user], package: "passwd")
+                    "usermod",
+                    [option, "\(start)-\(last)", setup.user],
+                    package: "passwd"
+                )
             }
         }
     }
 
     /// The first id of a range in which nobody has any.
     private func freeStart(
-        _ users: SubordinateFile, _ groups: SubordinateFile
+        _ users: SubordinateFile,
+        _ groups: SubordinateFile
     ) throws(SetupError) -> UInt64 {
         let taken = (users.lines + groups.lines).map(\.ids)
         let people = Account.allIDs()

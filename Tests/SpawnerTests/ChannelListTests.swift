@@ -26,7 +26,8 @@ private struct ChannelHeader {
             let value = parts[1].trimmingCharacters(in: CharacterSet(charactersIn: ","))
             let words = parts[0].dropFirst(prefix.count).lowercased().split(separator: "_")
             let camel = words.prefix(1) + words.dropFirst().map { $0.capitalized[...] }
-            values[camel.joined()] = try #require(Self.number(value), "\(line)")
+            let number: Int32 = try #require(Self.number(value), "\(line)")
+            values[camel.joined()] = number
         }
         return values
     }

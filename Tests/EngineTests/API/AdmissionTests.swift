@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+import Foundation
+import Testing
+
+@Suite("Admission", .ownDaemon, .alone, .timeLimit(.minutes(3)))
+struct AdmissionTests {
+    private static let waiting = Run.shell("echo up; sleep 100")
+
+    @Test("a run that does not fit now is 429, says why and when to come again, and fits later")
+    func full() throws {
+        let daemon = try TestDaemon(["--memory", "300"])
+        let half = Self.waiting.limited(["memory_bytes": 157_286_400])
+        let lives = try (0..<2).map { _ in try daemon.api.start(half) }
+        for live in lives { try live.waits(for: "up") }
+        let small = Run(["true"]).limited(["memory_bytes": 33_554_432])
+        let answer = try daemon.api.post(try small.json.bytes)
+        #expect(answer.status == 429)
+        #expect(answer.head.headers["retry-after"] == "1")
+        #expect(try answer.json["error"]?["code"]?.text == "memory")
+        let message = try answer.json["error"]?["message"]?.text ?? ""
+        #expect(message.contains("32 MiB") && message.contains("0 MiB are free"), "\(message)")
+        #expect(try daemon.api.status()["memory"]?["reserved_bytes"]?.int == 314_572_800)
+        lives[0].cancel()
+        let fits = try Host.waits(upTo: .seconds(5)) {
+            try daemon.api.post(try small.json.bytes).status == 200
+        }
+        #expect(fits)
+        lives[1].cancel()
+        let free = try Host.waits(upTo: .seconds(5)) {
+            try daemon.api.status()["memory"]?["reserved_bytes"]?.int == 0
+        }
+        #expect(free, "reservations of runs that are gone are not given back")
+        daemon.stop()
+    }
+
+    @Test("a run that can never fit is 400, and no Retry-After promises otherwise")
+    func neverFits() throws {
+        let daemon = try TestDaemon(["--memory", "100"])
+        let answer = try daemon.api.post(try Run(["true"]).json.bytes)
+        #expect(answer.status == 400)
+        #expect(answer.head.headers["retry-after"] == nil)
+        #expect(try answer.json["error"]?["code"]?.text == "never_fits")
+        let fits = Run(["true"]).limited(["memory_bytes": 104_857_600])
+        #expect(try daemon.api.run(fits).verdict == "ok")
+        daemon.stop()
+    }
+
+    @Test("two hundred sandboxes are alive at once, and then all are gone")
+    func twoHundred() throws {
+        let daemon = try TestDaemon(["--memory", "8192"])
+        let run = Self.waiting.limited(["memory_bytes": 33_554_432])
+        let lives = try (0..<200).map { _ in try daemon.api.start(run) }
+        for live in lives { try live.waits(for: "up") }
+        #expect(try daemon.api.status()["runs"]?.int == 200)
+        let alive = lives.filter { !CgroupFiles.directories(of: $0.attempt).isEmpty }
+        #expect(alive.count == 200)
+        for live in lives { live.cancel() }
+        let gone = try Host.waits(upTo: .seconds(20)) {
+            try daemon.api.status()["runs"]?.int == 0
+        }
+        #expect(gone)
+        daemon.stop()
+    }
+
+    @Test("after a thousand runs the daemon has the descriptors, threads and cgroups it began with")
+    func flat() throws {
+        let daemon = try TestDaemon()
+        let run = Run(["true"]).limited(["memory_bytes": 33_554_432])
+        func rounds(_ count: Int) throws {
+            let connections = try (0..<8).map { _ in try HTTPConnection(daemon.socket) }
+            let body = try run.json.bytes
+            for _ in 0..<count / 8 {
+                for connection in connections {
+                    try connection.send(
+                        "POST", "/v1/runs", headers: ["Accept": "application/json"], body: body)
+                }
+                for connection in connections {
+                    #expect(try Report(json: connection.answer().json).verdict == "ok")
+                }
+            }
+        }
+        func census() -> [String: Int] {
+            [
+                "descriptors": ProcessTable.names("/proc/\(daemon.pid)/fd").count,
+                "threads": ProcessTable.names("/proc/\(daemon.pid)/task").count,
+                "processes": ProcessTable().descendants(of: daemon.pid).count,
+                "cgroups": daemon.cgroups.map { path in
+                    ProcessTable.names(path).filter { $0.count == 32 }.count
+                }.reduce(0, +),
+            ]
+        }
+        try rounds(200)
+        let settled = Host.waits(upTo: .seconds(5)) { census()["cgroups"] == 0 }
+        #expect(settled)
+        let before = census()
+        let memory = ProcessTable.kilobytes("VmRSS", of: daemon.pid) ?? 0
+        try rounds(800)
+        let flat = Host.waits(upTo: .seconds(5)) {
+            census().allSatisfy { $0.value <= before[$0.key, default: 0] }
+        }
+        #expect(flat, "\(before) became \(census())")
+        let grown = (ProcessTable.kilobytes("VmRSS", of: daemon.pid) ?? 0) - memory
+        #expect(grown < 12 << 10, "it grew by \(grown) kB")
+        daemon.stop()
+    }
+}
