@@ -77,17 +77,41 @@ let package = Package(
             ],
             swiftSettings: strict
         ),
-        // What a person types. Without the server's libraries, so that it starts in a millisecond.
+        .target(
+            name: "Client",
+            dependencies: ["Kernel", .product(name: "SystemPackage", package: "swift-system")],
+            swiftSettings: strict
+        ),
+        // What a person types. It starts for every run, so it has few libraries, and in a release
+        // build no dynamic one (docs/decisions/0003).
         .executableTarget(
             name: "sandboxd",
             dependencies: [
                 "CLinux",
+                "Client",
+                "Kernel",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: strict
+                + [.unsafeFlags(["-static-executable"], .when(configuration: .release))],
+            linkerSettings: [
+                .unsafeFlags(["-static-executable"], .when(configuration: .release))
+            ]
+        ),
+        // What `sandboxd` becomes for its other commands.
+        .executableTarget(
+            name: "sandboxd-tools",
+            dependencies: [
+                "CLinux",
+                "Client",
                 "Images",
                 "Kernel",
                 "Policy",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
+            path: "Sources/Tools",
             swiftSettings: strict
         ),
         // What `sandboxd serve` becomes.

@@ -40,7 +40,8 @@ struct CgroupsV1Tests {
     @Test("what is asked for is what the kernel says it applied")
     func applied() throws {
         try inTree { tree in
-            let cgroup = try tree.make("a", limits: Self.limits)
+            let cgroup = try tree.make("a")
+            try cgroup.apply(Self.limits)
             #expect(try cgroup.applied() == Self.limits)
             #expect(tree.inventory() == ["a"])
             #expect(try cgroup.isEmpty())
@@ -52,7 +53,7 @@ struct CgroupsV1Tests {
     @Test("a new cgroup has counted nothing")
     func counters() throws {
         try inTree { tree in
-            let cgroup = try tree.make("a", limits: Self.limits)
+            let cgroup = try tree.make("a")
             let counters = try cgroup.counters()
             #expect(counters.cpuMicroseconds == 0)
             #expect(counters.oomKills == 0 && counters.pidsLimitHits == 0)
@@ -63,8 +64,9 @@ struct CgroupsV1Tests {
     @Test("a second cgroup of one name is refused, and the first one stays as it is")
     func twice() throws {
         try inTree { tree in
-            let cgroup = try tree.make("a", limits: Self.limits)
-            #expect(throws: CgroupError.self) { try tree.make("a", limits: Self.limits) }
+            let cgroup = try tree.make("a")
+            try cgroup.apply(Self.limits)
+            #expect(throws: CgroupError.self) { try tree.make("a") }
             // Undoing the second must not have taken the first away.
             #expect(tree.inventory() == ["a"])
             #expect(try cgroup.applied() == Self.limits)
@@ -75,13 +77,13 @@ struct CgroupsV1Tests {
     @Test("a process is inside when each hierarchy says so")
     func membership() throws {
         try inTree { tree in
-            let cgroup = try tree.make("abc", limits: Self.limits)
+            let cgroup = try tree.make("abc")
             let inside = "4:memory:/x/abc\n3:pids:/x/abc\n2:cpu,cpuacct:/x/abc\n0::/\n"
-            #expect(cgroup.contains(processCgroups: inside))
+            #expect(cgroup.contains(processCgroups: Array(inside.utf8)))
             let partly = "4:memory:/x/abc\n3:pids:/\n2:cpu,cpuacct:/x/abc\n"
-            #expect(!cgroup.contains(processCgroups: partly))
+            #expect(!cgroup.contains(processCgroups: Array(partly.utf8)))
             let other = inside.split(separator: "\n").map { $0 + "d" }.joined(separator: "\n")
-            #expect(!cgroup.contains(processCgroups: other))
+            #expect(!cgroup.contains(processCgroups: Array(other.utf8)))
             try cgroup.remove()
         }
     }
@@ -89,7 +91,7 @@ struct CgroupsV1Tests {
     @Test("removing what is gone is no error")
     func removedTwice() throws {
         try inTree { tree in
-            let cgroup = try tree.make("a", limits: Self.limits)
+            let cgroup = try tree.make("a")
             try cgroup.remove()
             try cgroup.remove()
             try tree.sweep("a")

@@ -4,18 +4,6 @@ internal import Glibc
 internal import Kernel
 internal import SystemPackage
 
-/// argv as C wants it.
-package enum ArgumentVector {
-    /// Calls `body` with NULL-terminated copies that live until it returns.
-    package static func with<Value>(
-        _ arguments: [String], _ body: ([UnsafeMutablePointer<CChar>?]) -> Value
-    ) -> Value {
-        let words = arguments.map { strdup($0) }
-        defer { words.forEach { free($0) } }
-        return body(words + [nil])
-    }
-}
-
 /// Runs one of the host's small programs to its end.
 enum HostProgram {
     private static let outputLimit = 2048

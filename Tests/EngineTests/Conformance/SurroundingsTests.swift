@@ -79,12 +79,16 @@ struct SurroundingsTests {
     @Test("sandboxes alive at once have different ids, and none is the daemon's", .root)
     func distinctUsers() throws {
         let api = try Host.daemon()
-        let lives = try (0..<4).map { _ in try api.start(.shell("echo up; sleep 60")) }
+        let marks = (0..<4).map { _ in Sandboxes.mark() }
+        let lives = try marks.map { mark in
+            try api.start(.shell("echo up; sleep 60", ["env": ["MARK": .string(mark)]]))
+        }
         for live in lives { try live.waits(for: "up") }
         var users: [UInt32] = []
-        for live in lives {
-            let processes = CgroupFiles.processes(of: live.attempt)
-            let own = Set(processes.compactMap(ProcessTable.user))
+        for mark in marks {
+            let job = try #require(Sandboxes.processes(marked: mark).first)
+            let cgroup = try #require(Sandboxes.cgroups(of: job).first)
+            let own = Set(Sandboxes.members(of: cgroup).compactMap(ProcessTable.user))
             // init's and the job's.
             #expect(own.count == 2)
             users += own

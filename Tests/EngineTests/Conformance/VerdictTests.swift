@@ -118,6 +118,20 @@ struct VerdictTests {
         #expect(report.isClean)
     }
 
+    @Test(
+        "a limit that is no round number is enforced like any other",
+        arguments: [
+            ["workspace_bytes": 1_048_577], ["workspace_inodes": 97], ["memory_bytes": 33_554_433],
+            ["shared_memory_bytes": 65_537], ["cpu_millicores": 333], ["pids": 3],
+            ["output_bytes": 1025], ["open_files": 17], ["wall_time_ms": 1001],
+            ["cpu_time_ms": 101], ["artifact_bytes": 1025], ["artifact_count": 1],
+        ])
+    func odd(limits: [String: Int]) throws {
+        let run = Run(["true"]).limited(limits.mapValues { .number(Double($0)) })
+        let report = try Host.daemon().run(run)
+        #expect(report.verdict == "ok", "\(report.json)")
+    }
+
     @Test("evidence of a deadline holds the limit and a time beyond it")
     func deadlineEvidence() throws {
         let report = try Host.daemon().run(Run(["sleep", "60"]).limited(["wall_time_ms": 400]))
@@ -134,15 +148,21 @@ struct VerdictTests {
         #expect(try #require(report.evidence("oom_kills")) >= 1)
     }
 
-    @Test("a caller that closes its connection cancels the run, and nothing is left of it")
+    @Test("a caller that closes its connection cancels the run, and nothing is left of it", .root)
     func cancelledByClosing() throws {
-        let api = try Host.daemon()
-        let live = try api.start(.shell("echo up; sleep 60"))
+        let mark = Sandboxes.mark()
+        let live = try Host.daemon().start(
+            .shell("echo up; sleep 60", ["env": ["MARK": .string(mark)]]))
         try live.waits(for: "up")
-        let attempt = live.attempt
+        let processes = Sandboxes.processes(marked: mark)
+        let cgroups = Sandboxes.cgroups(of: try #require(processes.first))
+        #expect(!cgroups.isEmpty && cgroups.allSatisfy { access($0, F_OK) == 0 })
         live.cancel()
-        let gone = Host.waits(upTo: .seconds(5)) { CgroupFiles.directories(of: attempt).isEmpty }
-        #expect(gone, "\(CgroupFiles.directories(of: attempt))")
+        let gone = Host.waits(upTo: .seconds(5)) {
+            cgroups.allSatisfy { access($0, F_OK) != 0 }
+        }
+        #expect(gone, "\(cgroups)")
+        #expect(Sandboxes.processes(marked: mark).isEmpty)
     }
 
     @Test("a caller that closes its connection before its answer cancels the run too")

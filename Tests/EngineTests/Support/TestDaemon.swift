@@ -94,6 +94,19 @@ final class TestDaemon {
         return ["sh", "-c", "echo 0 > \(path)/cgroup.procs && exec \"$@\"", "sh"] + arguments
     }
 
+    /// The places it keeps for sandboxes, by name, and the processes in each. One with an init and
+    /// nothing else waits for a run.
+    var cells: [String: [pid_t]] {
+        guard let cgroup = cgroups.first else { return [:] }
+        let pairs = ProcessTable.names(cgroup)
+            .filter { access(cgroup + "/" + $0 + "/cgroup.procs", F_OK) == 0 }
+            .map { ($0, Sandboxes.members(of: cgroup + "/" + $0)) }
+        return Dictionary(pairs) { $1 }
+    }
+
+    /// Whether no run goes on and nothing is being made or taken down.
+    var isAtRest: Bool { cells.values.allSatisfy { $0.count == 1 } }
+
     /// Kills it without a warning.
     func kill9() {
         kill(program.pid, SIGKILL)
@@ -120,8 +133,7 @@ final class TestDaemon {
             left.append("process \(now.pid) \(now.name) \(ProcessTable.arguments(now.pid))")
         }
         for path in cgroups where access(path, F_OK) == 0 {
-            let below = ProcessTable.names(path).filter { $0.count == 32 }
-            left.append("\(path) (\(below.count) attempts)")
+            left.append("\(path) (\(cells.count) cells)")
         }
         if access(socket, F_OK) == 0 { left.append("the socket \(socket)") }
         return left

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import Kernel
+package import SystemPackage
+
+/// Why the daemon did not answer a command.
+package enum ClientError: Error, CustomStringConvertible {
+    /// Nobody listens.
+    case notRunning(socket: String, Errno)
+    /// The connection broke.
+    case lost(Errno)
+    /// The daemon went away in the middle.
+    case ended
+    /// Something else than the daemon answers there.
+    case notHTTP
+    /// The daemon refused; its own words.
+    case refused(String)
+    /// A file on this side.
+    case file(String, Errno)
+    /// What the command line asks for makes no sense.
+    case usage(String)
+
+    package var description: String {
+        switch self {
+        case .notRunning(let socket, .fileNameTooLong):
+            """
+            the socket's path is \(socket.utf8.count) bytes long, and the kernel takes \
+            \(UnixSocket.pathLimit): give a shorter one with --socket (\(socket))
+            """
+        case .notRunning(let socket, .permissionDenied):
+            "\(socket) belongs to another user: run this as the user that runs the daemon"
+        case .notRunning(let socket, let code):
+            """
+            no daemon answers on \(socket) (\(code)): start it with 'sandboxd serve', or name its \
+            socket with --socket or $SANDBOXD_SOCKET
+            """
+        case .lost(let code): "the connection to the daemon broke: \(code)"
+        case .ended: "the daemon went away before the run ended; the run went with it"
+        case .notHTTP: "what answers there is not sandboxd"
+        case .refused(let why): why
+        case .file(let path, let code): "\(path): \(code)"
+        case .usage(let why): why
+        }
+    }
+}

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import ArgumentParser
+
+/// The commands that need libraries which `sandboxd run` does not: `sandboxd` executes this program
+/// for them.
+@main
+struct ToolsMain: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "sandboxd",
+        abstract: "Looks after profiles, images and this machine.",
+        subcommands: [
+            PolicyCommand.self, ImageCommand.self, SetupCommand.self, DoctorCommand.self,
+        ]
+    )
+}

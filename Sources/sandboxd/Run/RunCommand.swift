@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import ArgumentParser
+internal import Client
+internal import Glibc
+
+/// `sandboxd run`: one command in one sandbox.
+struct RunCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run",
+        abstract: "Runs a command in a sandbox made for it, and destroys the sandbox.",
+        usage: "sandboxd run [options] -- command [argument ...]",
+        discussion: """
+            Standard output and error come out as they happen. The exit status is the command's own; \
+            128+n when signal n killed it; 124 at the deadline (wall or CPU time); 125 when sandboxd \
+            itself failed, or ended the run for another cap or because it was cancelled; 126 when \
+            the command cannot be executed; 127 when it is not there; 137 when it ran out of memory.
+            """
+    )
+
+    @Option(help: ArgumentHelp("What the command may do.", valueName: "name"))
+    var profile = "code"
+
+    @Flag(help: "Give this command's standard input to the sandboxed one.")
+    var stdin = false
+
+    @Option(
+        name: .customLong("file"),
+        help: ArgumentHelp(
+            "Put a file into the workspace, under its own name or as DST.",
+            valueName: "src[:dst]"))
+    var files: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "Where the files that the command leaves in /workspace/out are put.",
+            valueName: "dir"))
+    var out: String?
+
+    @Option(name: .customLong("env"), help: ArgumentHelp("Set a variable.", valueName: "k=v"))
+    var environment: [String] = []
+
+    @Option(help: ArgumentHelp("Seconds until the run is ended; at most the profile's.", valueName: "s"))
+    var timeout: Double?
+
+    @Option(help: ArgumentHelp("Memory cap, like 256M; at most the profile's.", valueName: "size"))
+    var memory: String?
+
+    @Flag(help: "Print one JSON object with everything, instead of the output.")
+    var json = false
+
+    @Flag(help: "No summary on standard error.")
+    var quiet = false
+
+    @Option(help: ArgumentHelp("The daemon's socket.", valueName: "path"))
+    var socket: String?
+
+    @Argument(parsing: .postTerminator, help: "The command and its arguments.")
+    var command: [String] = []
+
+    func run() throws {
+        // The daemon's end of the connection may close first; the read says so.
+        signal(SIGPIPE, SIG_IGN)
+        do {
+            guard !command.isEmpty else {
+                throw ClientError.usage("say what to run: sandboxd run [options] -- command")
+            }
+            let status = try RunSession(self).run()
+            throw ExitCode(status)
+        } catch let error as ClientError {
+            Terminal.say("sandboxd: \(error)")
+            throw ExitCode(125)
+        }
+    }
+}
