@@ -22,7 +22,7 @@ toolchain:
 	@command -v swift >/dev/null || { \
 		echo "There is no Swift toolchain: see https://www.swift.org/install" >&2; exit 1; }
 
-build: toolchain ## Builds the release: .build/release/{sandboxd,sandboxd-daemon,sandboxd-init}
+build: toolchain ## Builds the release: .build/release/sandboxd and what lies beside it
 	@$(call packages,build)
 	swift build -c release --static-swift-stdlib
 	Sources/sandboxd-init/build.sh $(RELEASE)/sandboxd-init
@@ -66,7 +66,8 @@ test-vm: ## Runs the engine's tests on systemd and cgroup v2, in a virtual machi
 
 install: build ## Installs what is built below PREFIX, and the profiles into /etc/sandboxd
 	$(SUDO) install -D -m 0755 -t $(DESTDIR)$(PREFIX)/bin \
-		$(RELEASE)/sandboxd $(RELEASE)/sandboxd-daemon $(RELEASE)/sandboxd-init
+		$(RELEASE)/sandboxd $(RELEASE)/sandboxd-daemon $(RELEASE)/sandboxd-tools \
+		$(RELEASE)/sandboxd-init
 	$(SUDO) install -D -m 0644 -t $(DESTDIR)/etc/sandboxd/profiles profiles/*.yaml
 	$(SUDO) install -D -m 0644 -t $(DESTDIR)/etc/sandboxd/profiles/syscalls profiles/syscalls/*.yaml
 	$(SUDO) install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/sandboxd/deploy deploy/sandboxd.service

@@ -145,7 +145,10 @@ let package = Package(
         .testTarget(name: "ImagesTests", dependencies: ["Images"], swiftSettings: strict),
         .testTarget(name: "KernelTests", dependencies: ["Kernel"], swiftSettings: strict),
         .testTarget(
-            name: "SpawnerTests", dependencies: ["Spawner", "CChannel"], swiftSettings: strict),
+            name: "SpawnerTests",
+            dependencies: ["Spawner", "CChannel"],
+            swiftSettings: strict
+        ),
         .testTarget(
             name: "EngineTests",
             dependencies: [.product(name: "Yams", package: "Yams")],

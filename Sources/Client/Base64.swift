@@ -3,34 +3,32 @@
 /// Base64 (RFC 4648, section 4): how bytes travel in the daemon's JSON.
 package enum Base64 {
     private static let alphabet = Array(
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8
+    )
     private static let values: [UInt8?] = {
         var values = [UInt8?](repeating: nil, count: 256)
         for (value, byte) in alphabet.enumerated() { values[Int(byte)] = UInt8(value) }
         return values
     }()
 
-    package static func encode(_ bytes: some Collection<UInt8>) -> String {
-        var out: [UInt8] = []
-        out.reserveCapacity((bytes.count + 2) / 3 * 4)
-        var pending: UInt32 = 0
-        var count = 0
-        for byte in bytes {
-            pending = pending << 8 | UInt32(byte)
-            count += 1
-            if count == 3 {
-                for shift in [18, 12, 6, 0] { out.append(alphabet[Int(pending >> shift & 63)]) }
-                (pending, count) = (0, 0)
+    /// The text for these bytes.
+    package static func encode(_ bytes: [UInt8]) -> String {
+        String(unsafeUninitializedCapacity: (bytes.count + 2) / 3 * 4) { out in
+            var next = 0
+            for start in stride(from: 0, to: bytes.count, by: 3) {
+                let count = min(3, bytes.count - start)
+                var group: UInt32 = 0
+                for index in 0..<3 {
+                    group = group << 8 | (index < count ? UInt32(bytes[start + index]) : 0)
+                }
+                for index in 0..<4 {
+                    let value = Int(group >> UInt32(18 - 6 * index) & 63)
+                    out[next + index] = index <= count ? alphabet[value] : UInt8(ascii: "=")
+                }
+                next += 4
             }
+            return next
         }
-        if count > 0 {
-            pending <<= UInt32(8 * (3 - count))
-            for shift in [18, 12, 6, 0].prefix(count + 1) {
-                out.append(alphabet[Int(pending >> shift & 63)])
-            }
-            out += Array(repeating: UInt8(ascii: "="), count: 3 - count)
-        }
-        return String(decoding: out, as: UTF8.self)
     }
 
     /// nil when the text is not base64.

@@ -36,13 +36,20 @@ struct Daemon {
         cgroups = try Self.cgroups(node: StateDirectory.nodeName(configuration.state))
         sweepLeftovers(of: cgroups, logger)
         janitor = try Janitor.start(
-            program, watching: cgroups.roots + [configuration.socket])
+            program,
+            watching: cgroups.roots + [configuration.socket]
+        )
         do throws(SpawnError) {
             let loop = try Self.eventLoop()
             let ids = try SubordinateIDs(user: Self.userName(), uid: getuid())
             engine = NativeEngine(
-                loop: loop, program: program, cgroups: cgroups, ids: ids,
-                sparesPerImage: configuration.spares, without: configuration.missingLayers)
+                loop: loop,
+                program: program,
+                cgroups: cgroups,
+                ids: ids,
+                sparesPerImage: configuration.spares,
+                without: configuration.missingLayers
+            )
         } catch {
             throw .engine(error)
         }
@@ -50,8 +57,12 @@ struct Daemon {
             try ArtifactStore(path: configuration.state + "/artifacts")
         }
         runs = RunService(
-            catalogue: catalogue, engine: engine, store: store,
-            admission: Admission(capacityBytes: configuration.memoryBytes), logger: logger)
+            catalogue: catalogue,
+            engine: engine,
+            store: store,
+            admission: Admission(capacityBytes: configuration.memoryBytes),
+            logger: logger
+        )
         if !configuration.missingLayers.isEmpty {
             let names = configuration.missingLayers.map(\.rawValue).joined(separator: ", ")
             logger.critical("INSECURE control run: sandboxes are made WITHOUT \(names)")
@@ -117,7 +128,8 @@ struct Daemon {
     }
 
     private static func hosting<Value>(
-        _ doing: String, _ body: () throws(Errno) -> Value
+        _ doing: String,
+        _ body: () throws(Errno) -> Value
     ) throws(DaemonError) -> Value {
         do throws(Errno) { return try body() } catch { throw .host(doing: doing, error) }
     }

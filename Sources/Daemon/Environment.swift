@@ -9,7 +9,10 @@ enum Environment {
         var entry = environ
         while let text = entry.pointee {
             let pair = String(cString: text).split(
-                separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+                separator: "=",
+                maxSplits: 1,
+                omittingEmptySubsequences: false
+            )
             if pair.count == 2 { values[String(pair[0])] = String(pair[1]) }
             entry += 1
         }

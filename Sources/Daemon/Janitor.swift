@@ -13,7 +13,8 @@ struct Janitor: Sendable {
 
     /// Starts it for these directories and files.
     static func start(
-        _ program: InitProgram, watching paths: [String]
+        _ program: InitProgram,
+        watching paths: [String]
     ) throws(DaemonError) -> Janitor {
         do throws(Errno) {
             let (reading, writing) = try Descriptor.pipe()

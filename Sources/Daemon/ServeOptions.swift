@@ -13,7 +13,8 @@ struct ServeOptions: ParsableArguments {
         help: """
             The daemon's own directory; one daemon each. Default: /var/lib/sandboxd/state when it \
             is ours, else $XDG_STATE_HOME/sandboxd.
-            """)
+            """
+    )
     var state: String?
 
     @Option(help: "The directory with the profiles. Default: beside the program, or /etc/sandboxd.")
@@ -29,7 +30,8 @@ struct ServeOptions: ParsableArguments {
         help: """
             Memory that sandboxes may reserve together, in MiB. Default: four fifths of the \
             machine's.
-            """)
+            """
+    )
     var memory: UInt64?
 
     @Option(help: "Sandboxes to make ahead of their runs, for each image. Each is used once.")
@@ -43,7 +45,8 @@ struct ServeOptions: ParsableArguments {
             help: """
                 For control runs of the containment tests, and in debug builds only: make sandboxes \
                 WITHOUT these layers, separated by commas.
-                """)
+                """
+        )
         var insecureWithout: String?
     #endif
 
@@ -63,7 +66,9 @@ struct ServeOptions: ParsableArguments {
             return try (insecureWithout ?? "").split(separator: ",").map { name in
                 guard let layer = Layer(rawValue: String(name)) else {
                     let known = Layer.allCases.map(\.rawValue).joined(separator: ", ")
-                    throw ValidationError("--insecure-without: no layer '\(name)' (known: \(known))")
+                    throw ValidationError(
+                        "--insecure-without: no layer '\(name)' (known: \(known))"
+                    )
                 }
                 return layer
             }
@@ -85,7 +90,8 @@ struct ServeOptions: ParsableArguments {
             memoryBytes: memory.map { $0 << 20 } ?? place.memoryBytes / 5 * 4,
             spares: spares,
             isVerbose: verbose,
-            missingLayers: try missingLayers())
+            missingLayers: try missingLayers()
+        )
     }
 }
 
@@ -126,7 +132,8 @@ struct Place {
             state: stateDirectory(),
             profiles: profileDirectory(beside: directory),
             initProgram: directory + "/sandboxd-init",
-            memoryBytes: memoryBytes())
+            memoryBytes: memoryBytes()
+        )
     }
 
     private static func stateDirectory() -> String {

@@ -69,7 +69,8 @@ package final class EventLoop: SerialExecutor, @unchecked Sendable {
         waker = Descriptor(
             owning: try kernel {
                 eventfd(0, Int32(EFD_CLOEXEC) | Int32(EFD_NONBLOCK))
-            })
+            }
+        )
         var event = epoll_event()
         event.events = EPOLLIN.rawValue
         event.data.u64 = UInt64.max
@@ -81,7 +82,9 @@ package final class EventLoop: SerialExecutor, @unchecked Sendable {
                     { context in
                         guard let context else { return }
                         Unmanaged<EventLoop>.fromOpaque(context).takeRetainedValue().run()
-                    }, context)
+                    },
+                    context
+                )
             }
         } catch {
             Unmanaged<EventLoop>.fromOpaque(context).release()
@@ -135,7 +138,9 @@ package final class EventLoop: SerialExecutor, @unchecked Sendable {
     /// Calls `handler` on the loop's thread whenever the descriptor is ready, until `unwatch`.
     /// The descriptor must stay open that long.
     package func watch(
-        _ descriptor: Descriptor, for readiness: Readiness, _ handler: @escaping () -> Void
+        _ descriptor: Descriptor,
+        for readiness: Readiness,
+        _ handler: @escaping () -> Void
     ) throws(Errno) -> Watch {
         precondition(isCurrent)
         let id: Int
@@ -196,7 +201,9 @@ package final class EventLoop: SerialExecutor, @unchecked Sendable {
     }
 
     private func control(
-        _ operation: Int32, _ watch: Watch, _ readiness: Readiness
+        _ operation: Int32,
+        _ watch: Watch,
+        _ readiness: Readiness
     ) throws(Errno) {
         var event = epoll_event()
         event.events = readiness.rawValue
@@ -213,7 +220,11 @@ package final class EventLoop: SerialExecutor, @unchecked Sendable {
         while true {
             runJobs()
             let count = epoll_wait(
-                epoll.number, &events, Int32(events.count), millisecondsToSleep())
+                epoll.number,
+                &events,
+                Int32(events.count),
+                millisecondsToSleep()
+            )
             for event in events.prefix(Int(max(0, count))) {
                 dispatch(event.data.u64)
             }

@@ -27,7 +27,8 @@ package struct Instant: Sendable, Comparable {
         // Cannot fail: the clock exists since Linux 2.6.39 and the pointer is ours.
         _ = clock_gettime(CLOCK_BOOTTIME, &time)
         return Instant(
-            nanoseconds: UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec))
+            nanoseconds: UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+        )
     }
 
     /// Milliseconds from `earlier` to this moment, with their fraction.

@@ -25,7 +25,8 @@ package enum KernelFile {
                 do throws(Errno) {
                     while count < raw.count {
                         let got = try file.read(
-                            into: UnsafeMutableRawBufferPointer(rebasing: raw[count...]))
+                            into: UnsafeMutableRawBufferPointer(rebasing: raw[count...])
+                        )
                         if got == 0 { return }
                         count += got
                     }

@@ -19,7 +19,8 @@ enum Handover {
         } catch {
             Terminal.say(
                 "sandboxd: cannot start \(program): \(error) (it belongs beside this program: "
-                    + "build both with 'make build', or install both)")
+                    + "build both with 'make build', or install both)"
+            )
         }
         throw ExitCode(125)
     }
@@ -28,7 +29,9 @@ enum Handover {
 /// `sandboxd serve`: becomes the daemon.
 struct ServeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "serve", abstract: "Runs the daemon until it gets SIGTERM or SIGINT.")
+        commandName: "serve",
+        abstract: "Runs the daemon until it gets SIGTERM or SIGINT."
+    )
 
     @Argument(parsing: .captureForPassthrough, help: .hidden)
     var arguments: [String] = []
@@ -41,7 +44,9 @@ struct ServeCommand: ParsableCommand {
 /// `sandboxd policy`.
 struct PolicyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "policy", abstract: "Checks profiles, and shows what they come to.")
+        commandName: "policy",
+        abstract: "Checks profiles, and shows what they come to."
+    )
 
     @Argument(parsing: .captureForPassthrough, help: .hidden)
     var arguments: [String] = []
@@ -54,7 +59,9 @@ struct PolicyCommand: ParsableCommand {
 /// `sandboxd image`.
 struct ImageCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "image", abstract: "Builds, lists and removes the images that sandboxes run in.")
+        commandName: "image",
+        abstract: "Builds, lists and removes the images that sandboxes run in."
+    )
 
     @Argument(parsing: .captureForPassthrough, help: .hidden)
     var arguments: [String] = []
@@ -67,7 +74,9 @@ struct ImageCommand: ParsableCommand {
 /// `sandboxd setup`.
 struct SetupCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "setup", abstract: "Prepares this machine, as root; idempotent.")
+        commandName: "setup",
+        abstract: "Prepares this machine, as root; idempotent."
+    )
 
     @Argument(parsing: .captureForPassthrough, help: .hidden)
     var arguments: [String] = []
@@ -80,7 +89,9 @@ struct SetupCommand: ParsableCommand {
 /// `sandboxd doctor`.
 struct DoctorCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "doctor", abstract: "Checks what this machine has, and names what is missing.")
+        commandName: "doctor",
+        abstract: "Checks what this machine has, and names what is missing."
+    )
 
     @Argument(parsing: .captureForPassthrough, help: .hidden)
     var arguments: [String] = []

@@ -40,13 +40,17 @@ struct APIServer: Sendable {
                 chmod(path, 0o600)
                 log.info("serving", metadata: ["socket": "\(path)"])
             },
-            logger: Self.quiet(logger))
+            logger: Self.quiet(logger)
+        )
         // Told in reverse order: the runs first, as the server waits for its connections, which
         // wait for their runs.
         let group = ServiceGroup(
             configuration: .init(
                 services: [.init(service: application), .init(service: RunsEnder(runs: runs))],
-                gracefulShutdownSignals: [.sigterm, .sigint], logger: Self.quiet(logger)))
+                gracefulShutdownSignals: [.sigterm, .sigint],
+                logger: Self.quiet(logger)
+            )
+        )
         try await group.run()
     }
 
@@ -92,29 +96,42 @@ struct ErrorAnswers: RouterMiddleware {
 
     @concurrent
     func handle(
-        _ request: Request, context: CallContext,
+        _ request: Request,
+        context: CallContext,
         next: @concurrent (Request, CallContext) async throws -> Response
     ) async throws -> Response {
         do {
             return try await next(request, context)
         } catch let error as APIError {
             return try Self.answer(
-                error.status, error.code, "\(error)", retryAfter: error.retryAfterSeconds)
+                error.status,
+                error.code,
+                "\(error)",
+                retryAfter: error.retryAfterSeconds
+            )
         } catch let error as HTTPError {
             return try Self.answer(
-                error.status, error.status == .notFound ? "no_route" : "http",
-                error.body ?? "\(request.method) \(request.uri.path) is not served here")
+                error.status,
+                error.status == .notFound ? "no_route" : "http",
+                error.body ?? "\(request.method) \(request.uri.path) is not served here"
+            )
         }
     }
 
     private static func answer(
-        _ status: HTTPResponse.Status, _ code: String, _ message: String, retryAfter: Int? = nil
+        _ status: HTTPResponse.Status,
+        _ code: String,
+        _ message: String,
+        retryAfter: Int? = nil
     ) throws -> Response {
         let body = try JSONAnswer.bytes(Body(error: .init(code: code, message: message)))
         var headers: HTTPFields = [.contentType: "application/json"]
         if let retryAfter { headers[.retryAfter] = String(retryAfter) }
         return Response(
-            status: status, headers: headers, body: .init(byteBuffer: ByteBuffer(bytes: body)))
+            status: status,
+            headers: headers,
+            body: .init(byteBuffer: ByteBuffer(bytes: body))
+        )
     }
 }
 
@@ -130,7 +147,9 @@ enum JSONAnswer {
     /// A whole answer.
     static func response(_ value: some Encodable) throws -> Response {
         Response(
-            status: .ok, headers: [.contentType: "application/json"],
-            body: .init(byteBuffer: ByteBuffer(bytes: try bytes(value) + [UInt8(ascii: "\n")])))
+            status: .ok,
+            headers: [.contentType: "application/json"],
+            body: .init(byteBuffer: ByteBuffer(bytes: try bytes(value) + [UInt8(ascii: "\n")]))
+        )
     }
 }

@@ -19,7 +19,8 @@ final class Callers: Sendable {
 
     /// Calls `onClose` if the connection ends before `body` does.
     func watching<Value>(
-        _ channel: any Channel, onClose: @escaping @Sendable () -> Void,
+        _ channel: any Channel,
+        onClose: @escaping @Sendable () -> Void,
         _ body: () async throws -> Value
     ) async rethrows -> Value {
         let id = ObjectIdentifier(channel)
@@ -43,7 +44,9 @@ final class Callers: Sendable {
     fileprivate func admits(_ channel: any Channel) -> Bool {
         guard let provider = channel as? any SocketOptionProvider else { return false }
         let peer: EventLoopFuture<clx_peer> = provider.unsafeGetSocketOption(
-            level: SocketOptionLevel(SOL_SOCKET), name: SocketOptionName(SO_PEERCRED))
+            level: SocketOptionLevel(SOL_SOCKET),
+            name: SocketOptionName(SO_PEERCRED)
+        )
         // On the channel's own event loop the answer is there at once.
         let user = Mutex<uid_t?>(nil)
         peer.whenSuccess { peer in user.withLock { $0 = peer.uid } }

@@ -35,9 +35,12 @@ struct InfoRoutes: Sendable {
         let profiles = runs.catalogue.names.compactMap { name in
             runs.catalogue.entry(named: name).map { entry in
                 Profiles.Profile(
-                    name: name, description: entry.policy.summary, image: entry.policy.image,
+                    name: name,
+                    description: entry.policy.summary,
+                    image: entry.policy.image,
                     engines: entry.policy.engines.map(\.rawValue),
-                    limits: LimitNames.values(entry.policy.limits))
+                    limits: LimitNames.values(entry.policy.limits)
+                )
             }
         }
         return try JSONAnswer.response(Profiles(profiles: profiles))
@@ -65,11 +68,16 @@ struct InfoRoutes: Sendable {
             Status(
                 native: .init(
                     ready: status.admission.isOpen,
-                    missing_layers: status.missingLayers.map(\.rawValue)),
+                    missing_layers: status.missingLayers.map(\.rawValue)
+                ),
                 memory: .init(
                     capacity_bytes: status.admission.capacityBytes,
-                    reserved_bytes: status.admission.reservedBytes),
-                runs: status.admission.runs, finished: status.finished))
+                    reserved_bytes: status.admission.reservedBytes
+                ),
+                runs: status.admission.runs,
+                finished: status.finished
+            )
+        )
     }
 
     /// `GET /v1/artifacts/{sha256}`: the content of a kept artifact.
@@ -88,7 +96,10 @@ struct InfoRoutes: Sendable {
             try await writer.finish(nil)
         }
         return Response(
-            status: .ok, headers: [.contentType: "application/octet-stream"], body: body)
+            status: .ok,
+            headers: [.contentType: "application/octet-stream"],
+            body: body
+        )
     }
 }
 

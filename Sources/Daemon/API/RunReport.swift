@@ -108,7 +108,8 @@ private struct UsageReport: Encodable {
     }
 
     private enum Key: String, CodingKey {
-        case cpu_ms, cpu_user_ms, cpu_system_ms, memory_peak_bytes, pids_peak, wall_ms, output_kept_bytes
+        case cpu_ms, cpu_user_ms, cpu_system_ms, memory_peak_bytes, pids_peak, wall_ms,
+            output_kept_bytes
         case output_dropped_bytes, workspace_bytes, workspace_inodes
     }
 

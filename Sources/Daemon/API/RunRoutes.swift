@@ -25,7 +25,8 @@ struct RunRoutes: Sendable {
         let spec = try Self.decode(first)
         guard spec.input != .streamed || isStreamed else {
             throw APIError.invalid(
-                "'stdin_stream' needs a body of Content-Type application/x-ndjson")
+                "'stdin_stream' needs a body of Content-Type application/x-ndjson"
+            )
         }
         let ticket = RunTicket(try await runs.admit(spec, isLive: !wantsObject), runs)
         let input = spec.input == .streamed ? lines : nil
@@ -34,10 +35,12 @@ struct RunRoutes: Sendable {
             return try JSONAnswer.response(RunReport(result))
         }
         return Response(
-            status: .ok, headers: [.contentType: "application/x-ndjson"],
+            status: .ok,
+            headers: [.contentType: "application/x-ndjson"],
             body: ResponseBody { writer in
                 try await stream(ticket, context, input: input, to: &writer)
-            })
+            }
+        )
     }
 
     private static func decode(_ bytes: [UInt8]) throws -> RunSpec {
@@ -50,7 +53,9 @@ struct RunRoutes: Sendable {
 
     /// Runs to the end; the caller's going away cancels.
     private func run(
-        _ ticket: RunTicket, _ context: CallContext, input: LineReader?
+        _ ticket: RunTicket,
+        _ context: CallContext,
+        input: LineReader?
     ) async -> RunResult {
         let sandbox = ticket.sandbox
         return await callers.watching(context.channel) {
@@ -67,7 +72,9 @@ struct RunRoutes: Sendable {
 
     @concurrent
     private func stream(
-        _ ticket: RunTicket, _ context: CallContext, input: LineReader?,
+        _ ticket: RunTicket,
+        _ context: CallContext,
+        input: LineReader?,
         to writer: inout any ResponseBodyWriter
     ) async throws {
         let sandbox = ticket.sandbox
@@ -79,7 +86,9 @@ struct RunRoutes: Sendable {
                 while true {
                     let chunks = await sandbox.nextOutput()
                     if chunks.isEmpty { break }
-                    for chunk in chunks { try await writer.write(try RunEvent.output(chunk).line()) }
+                    for chunk in chunks {
+                        try await writer.write(try RunEvent.output(chunk).line())
+                    }
                 }
             } catch {
                 // The caller is gone; the run ends before this does.

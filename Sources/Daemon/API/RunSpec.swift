@@ -52,13 +52,17 @@ struct RunSpec: Decodable, Sendable {
         case (nil, nil, true): return .streamed
         default:
             throw APIError.invalid(
-                "give one of 'stdin', 'stdin_base64' and 'stdin_stream', not several")
+                "give one of 'stdin', 'stdin_base64' and 'stdin_stream', not several"
+            )
         }
     }
 
     /// Checks everything that does not need the kernel, and makes a request of it.
     func request(
-        attempt: AttemptID, policy: Policy, image: RootImage, isLive: Bool
+        attempt: AttemptID,
+        policy: Policy,
+        image: RootImage,
+        isLive: Bool
     ) throws(APIError) -> RunRequest {
         guard let program = argv.first, !program.isEmpty else {
             throw .invalid("'argv' is empty: say what to run")
@@ -80,15 +84,24 @@ struct RunSpec: Decodable, Sendable {
         if case .bytes(let content) = input { bytes += content.count }
         guard bytes <= policy.limits.inputBytes else {
             throw .invalid(
-                "the input is \(bytes) bytes, and the profile takes \(policy.limits.inputBytes)")
+                "the input is \(bytes) bytes, and the profile takes \(policy.limits.inputBytes)"
+            )
         }
         if let directory = workingDirectory, !directory.hasPrefix("/") {
             throw .invalid("'cwd' is '\(directory)': give an absolute path in the sandbox")
         }
         return RunRequest(
-            attempt: attempt, policy: policy, image: image, arguments: argv, environment: merged,
-            workingDirectory: workingDirectory, files: inputs, input: input,
-            collectsArtifacts: collectsArtifacts, isLive: isLive)
+            attempt: attempt,
+            policy: policy,
+            image: image,
+            arguments: argv,
+            environment: merged,
+            workingDirectory: workingDirectory,
+            files: inputs,
+            input: input,
+            collectsArtifacts: collectsArtifacts,
+            isLive: isLive
+        )
     }
 
     /// No file is there twice, or below another.
@@ -120,7 +133,8 @@ struct RunSpec: Decodable, Sendable {
         guard bytes + 4096 <= Int(SBX_STRINGS_MAX) else {
             throw .invalid(
                 "'argv' and 'env' are \(bytes) bytes together, and \(SBX_STRINGS_MAX - 4096) fit: "
-                    + "put data into 'files' or standard input")
+                    + "put data into 'files' or standard input"
+            )
         }
     }
 }
@@ -158,7 +172,9 @@ struct FileSpec: Decodable, Sendable {
         guard !path.hasPrefix("/") else { throw refuse("the name is absolute") }
         guard !path.utf8.contains(0) else { throw refuse("the name contains a NUL byte") }
         guard path.utf8.count < Int(SBX_PATH_MAX) else {
-            throw .invalid("a file's name has \(path.utf8.count) bytes, and \(SBX_PATH_MAX - 1) fit")
+            throw .invalid(
+                "a file's name has \(path.utf8.count) bytes, and \(SBX_PATH_MAX - 1) fit"
+            )
         }
         let parts = path.split(separator: "/", omittingEmptySubsequences: false)
         for part in parts {

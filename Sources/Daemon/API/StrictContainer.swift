@@ -11,7 +11,8 @@ struct AnyKey: CodingKey, Hashable {
 
 extension Decoder {
     /// The object's container, when it has no key but these; otherwise an error that names the key.
-    func strictContainer(_ what: String, _ known: [String]) throws -> KeyedDecodingContainer<AnyKey> {
+    func strictContainer(_ what: String, _ known: [String]) throws -> KeyedDecodingContainer<AnyKey>
+    {
         let container = try container(keyedBy: AnyKey.self)
         if let unknown = container.allKeys.map(\.stringValue).sorted()
             .first(where: { !known.contains($0) })

@@ -80,7 +80,9 @@ final class Catalogue: Sendable {
         let image = try images.resolve(policy.image)
         let found = HeldImage(
             root: RootImage(rootfs: image.rootfs.string, digest: "\(image.digest)"),
-            lease: try images.hold(image), stamp: stamp)
+            lease: try images.hold(image),
+            stamp: stamp
+        )
         held.withLock { $0[policy.image] = found }
         return found
     }

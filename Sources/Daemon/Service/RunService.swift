@@ -25,7 +25,10 @@ actor RunService {
     private var finished: UInt64 = 0
 
     init(
-        catalogue: Catalogue, engine: NativeEngine, store: ArtifactStore, admission: Admission,
+        catalogue: Catalogue,
+        engine: NativeEngine,
+        store: ArtifactStore,
+        admission: Admission,
         logger: Logger
     ) {
         self.catalogue = catalogue
@@ -45,7 +48,10 @@ actor RunService {
     /// The present state.
     var status: Status {
         Status(
-            admission: admission, finished: finished, missingLayers: engine.layers.missing)
+            admission: admission,
+            finished: finished,
+            missingLayers: engine.layers.missing
+        )
     }
 
     /// Lets a run in, or says why not.
@@ -60,8 +66,11 @@ actor RunService {
             try catalogue.image(of: policy)
         }
         let request = try spec.request(
-            attempt: .make(milliseconds: Self.milliseconds()), policy: policy, image: image.root,
-            isLive: isLive)
+            attempt: .make(milliseconds: Self.milliseconds()),
+            policy: policy,
+            image: image.root,
+            isLive: isLive
+        )
         do throws(Admission.Refusal) {
             try admission.admit(bytes: policy.limits.memoryBytes + policy.limits.swapBytes)
         } catch {
@@ -109,7 +118,8 @@ actor RunService {
     private func log(_ result: RunResult) {
         if !result.receipt.isClean {
             logger.error(
-                "attempt \(result.attempt) left something behind: \(result.receipt)")
+                "attempt \(result.attempt) left something behind: \(result.receipt)"
+            )
         }
         if result.verdict == .engineError {
             let why = result.evidence.map { "\($0.name)=\($0.value)" }.joined(separator: " ")
@@ -119,7 +129,8 @@ actor RunService {
                 """
                 attempt \(result.attempt) of '\(result.profile)': \(result.verdict.word), \
                 \(result.timing.total) ms
-                """)
+                """
+            )
         }
     }
 

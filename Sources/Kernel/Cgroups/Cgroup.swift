@@ -120,14 +120,16 @@ package enum CgroupError: Error, Sendable, CustomStringConvertible {
 
     /// Names the file that `body` could not use.
     static func refusing<Value>(
-        _ file: String, _ body: () throws(Errno) -> Value
+        _ file: String,
+        _ body: () throws(Errno) -> Value
     ) throws(CgroupError) -> Value {
         do throws(Errno) { return try body() } catch { throw .refused(file: file, error) }
     }
 
     /// Names the cgroup that `body` was not allowed to take over.
     static func delegating<Value>(
-        _ path: String, _ body: () throws(Errno) -> Value
+        _ path: String,
+        _ body: () throws(Errno) -> Value
     ) throws(CgroupError) -> Value {
         do throws(Errno) { return try body() } catch { throw .notDelegated(path: path, error) }
     }

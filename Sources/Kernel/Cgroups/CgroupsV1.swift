@@ -71,8 +71,13 @@ package struct CgroupsV1: CgroupTree {
                 let cpu = made[cpu.path], let cpuacct = made[cpuacct.path]
             else { preconditionFailure("every hierarchy was just made") }
             return try CgroupV1(
-                name: name, parents: distinct, memory: memory, pids: pids, cpu: cpu,
-                cpuacct: cpuacct)
+                name: name,
+                parents: distinct,
+                memory: memory,
+                pids: pids,
+                cpu: cpu,
+                cpuacct: cpuacct
+            )
         } catch {
             for parent in distinct {
                 // Undoing: the first error is the one to tell.
@@ -116,8 +121,12 @@ struct CgroupV1: Cgroup {
     private let cpuacct: CgroupDirectory
 
     init(
-        name: String, parents: [CgroupDirectory], memory: CgroupDirectory, pids: CgroupDirectory,
-        cpu: CgroupDirectory, cpuacct: CgroupDirectory
+        name: String,
+        parents: [CgroupDirectory],
+        memory: CgroupDirectory,
+        pids: CgroupDirectory,
+        cpu: CgroupDirectory,
+        cpuacct: CgroupDirectory
     ) throws(CgroupError) {
         self.name = name
         self.parents = parents
@@ -137,10 +146,13 @@ struct CgroupV1: Cgroup {
     }
 
     private static func openMeters(
-        memory: CgroupDirectory, pids: CgroupDirectory, cpuacct: CgroupDirectory
+        memory: CgroupDirectory,
+        pids: CgroupDirectory,
+        cpuacct: CgroupDirectory
     ) throws(Errno) -> CgroupMeters {
         let event = Descriptor(
-            owning: try kernel { eventfd(0, Int32(EFD_CLOEXEC) | Int32(EFD_NONBLOCK)) })
+            owning: try kernel { eventfd(0, Int32(EFD_CLOEXEC) | Int32(EFD_NONBLOCK)) }
+        )
         let control = try memory.descriptor.open("memory.oom_control", O_RDONLY)
         try memory.write("cgroup.event_control", "\(event.number) \(control.number)")
         return CgroupMeters(
@@ -180,7 +192,9 @@ struct CgroupV1: Cgroup {
             memoryBytes: memoryBytes,
             swapBytes: both &- memoryBytes,
             pids: UInt32(clamping: try pids.number("pids.max") ?? .max),
-            cpuMillicores: UInt32(clamping: quota.multipliedReportingOverflow(by: 1000).partialValue / period)
+            cpuMillicores: UInt32(
+                clamping: quota.multipliedReportingOverflow(by: 1000).partialValue / period
+            )
         )
     }
 
@@ -206,7 +220,8 @@ struct CgroupV1: Cgroup {
         let system = try cpuacct.number("cpuacct.usage_sys") ?? 0
         counters.cpuMicroseconds = (try cpuacct.number("cpuacct.usage") ?? 0) / 1000
         counters.cpuUserMicroseconds = UInt64(
-            Double(counters.cpuMicroseconds) * Double(user) / Double(max(1, user + system)))
+            Double(counters.cpuMicroseconds) * Double(user) / Double(max(1, user + system))
+        )
         counters.memoryPeakBytes = try memory.number("memory.max_usage_in_bytes")
         counters.pidsPeak = try pids.numberIfPresent("pids.peak")
         counters.oomKills = KernelFile.counter("oom_kill", in: oom) ?? 0

@@ -92,7 +92,9 @@ struct CgroupV2: Cgroup {
     private let directory: CgroupDirectory
 
     init(
-        name: String, parent: CgroupDirectory, _ directory: CgroupDirectory
+        name: String,
+        parent: CgroupDirectory,
+        _ directory: CgroupDirectory
     ) throws(CgroupError) {
         self.name = name
         self.parent = parent
@@ -139,7 +141,8 @@ struct CgroupV2: Cgroup {
             swapBytes: try directory.number("memory.swap.max") ?? .max,
             pids: UInt32(clamping: try directory.number("pids.max") ?? .max),
             cpuMillicores: UInt32(
-                clamping: quota.multipliedReportingOverflow(by: 1000).partialValue / period)
+                clamping: quota.multipliedReportingOverflow(by: 1000).partialValue / period
+            )
         )
     }
 

@@ -34,7 +34,9 @@ final class Channel {
 
     /// Watches `socket` and calls `handler` on the loop's thread.
     init(
-        _ socket: Descriptor, on loop: EventLoop, _ handler: @escaping (Event) -> Void
+        _ socket: Descriptor,
+        on loop: EventLoop,
+        _ handler: @escaping (Event) -> Void
     ) throws(Errno) {
         self.socket = socket
         self.loop = loop
@@ -64,7 +66,10 @@ final class Channel {
 
     /// Sends one message on a socket that nobody watches yet, and that has room for it.
     static func sendOnce<Message: BitwiseCopyable>(
-        _ socket: Descriptor, _ type: sbx_message, _ message: Message, trailing: [UInt8]
+        _ socket: Descriptor,
+        _ type: sbx_message,
+        _ message: Message,
+        trailing: [UInt8]
     ) throws(Errno) {
         let outgoing = Outgoing(bytes: bytes(type, message, trailing), descriptors: [])
         guard try send(outgoing, on: socket) else { throw .resourceTemporarilyUnavailable }
@@ -72,11 +77,15 @@ final class Channel {
 
     /// Sends one message: the struct (whose header is filled in here) and what follows it.
     func send<Message: BitwiseCopyable>(
-        _ type: sbx_message, _ message: Message, trailing: [UInt8] = [],
+        _ type: sbx_message,
+        _ message: Message,
+        trailing: [UInt8] = [],
         descriptors: [Descriptor] = []
     ) throws(Errno) {
         let outgoing = Outgoing(
-            bytes: Self.bytes(type, message, trailing), descriptors: descriptors)
+            bytes: Self.bytes(type, message, trailing),
+            descriptors: descriptors
+        )
         if outbox.isEmpty, try Self.send(outgoing, on: socket) { return }
         outbox.append(outgoing)
         if let watch { loop.change(watch, to: [.readable, .writable]) }
@@ -89,13 +98,17 @@ final class Channel {
 
     /// A message with its header filled in.
     private static func bytes<Message: BitwiseCopyable>(
-        _ type: sbx_message, _ message: Message, _ trailing: [UInt8]
+        _ type: sbx_message,
+        _ message: Message,
+        _ trailing: [UInt8]
     ) -> [UInt8] {
         var bytes = withUnsafeBytes(of: message) { Array($0) }
         bytes.append(contentsOf: trailing)
         let header = sbx_header(
-            protocol: UInt16(SBX_PROTOCOL), type: UInt16(type.rawValue),
-            length: UInt32(bytes.count))
+            protocol: UInt16(SBX_PROTOCOL),
+            type: UInt16(type.rawValue),
+            length: UInt32(bytes.count)
+        )
         withUnsafeBytes(of: header) { source in
             bytes.replaceSubrange(0..<source.count, with: source)
         }
@@ -104,7 +117,8 @@ final class Channel {
 
     /// Whether the socket took it.
     private static func send(
-        _ outgoing: Outgoing, on socket: Descriptor
+        _ outgoing: Outgoing,
+        on socket: Descriptor
     ) throws(Errno) -> Bool {
         let numbers = outgoing.descriptors.map(\.number)
         do throws(Errno) {

@@ -14,7 +14,9 @@ package struct InitProgram: Sendable {
     package init(path: String) throws(Errno) {
         let source = try Descriptor.open(path, O_RDONLY)
         file = try Descriptor.sealedMemory(
-            try source.readAll(limit: Self.limit), name: "sandboxd-init")
+            try source.readAll(limit: Self.limit),
+            name: "sandboxd-init"
+        )
     }
 
     /// What to execute, valid in this process and in a child until its execve.

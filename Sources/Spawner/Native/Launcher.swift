@@ -66,7 +66,8 @@ final class Launcher {
     }
 
     private static func spawn(
-        _ program: InitProgram, inherited: Descriptor
+        _ program: InitProgram,
+        inherited: Descriptor
     ) throws(Errno) -> pid_t {
         try kernel {
             ArgumentVector.with(["sandboxd-init", "launch"]) {
@@ -76,7 +77,8 @@ final class Launcher {
     }
 
     private static func host<Value>(
-        _ doing: String, _ body: () throws(Errno) -> Value
+        _ doing: String,
+        _ body: () throws(Errno) -> Value
     ) throws(SpawnError) -> Value {
         do throws(Errno) { return try body() } catch { throw .host(doing: doing, error) }
     }
@@ -91,7 +93,10 @@ final class Launcher {
     }
 
     private static func map(
-        _ helper: String, _ process: pid_t, own: UInt32, _ range: SubordinateIDs.Range
+        _ helper: String,
+        _ process: pid_t,
+        own: UInt32,
+        _ range: SubordinateIDs.Range
     ) throws(SpawnError) {
         let arguments = [
             helper, String(process), "0", String(own), "1", "1", String(range.start),
@@ -100,7 +105,9 @@ final class Launcher {
         let (status, output) = try HostProgram.run(arguments)
         guard status == 0 else {
             throw .helper(
-                helper, output: output.isEmpty ? "exit status \(status)" : output)
+                helper,
+                output: output.isEmpty ? "exit status \(status)" : output
+            )
         }
     }
 
@@ -109,11 +116,15 @@ final class Launcher {
         var template = sbx_template()
         template.layers = layers
         template.synthetic_count = UInt32(files.count)
-        withUnsafeMutableBytes(of: &template.root) { $0.copyBytes(from: image.rootfs.utf8.prefix(4095)) }
+        withUnsafeMutableBytes(of: &template.root) {
+            $0.copyBytes(from: image.rootfs.utf8.prefix(4095))
+        }
         try channel?.send(SBX_TEMPLATE, template)
         for file in files {
             var message = sbx_synthetic()
-            withUnsafeMutableBytes(of: &message.name) { $0.copyBytes(from: file.name.utf8.prefix(63)) }
+            withUnsafeMutableBytes(of: &message.name) {
+                $0.copyBytes(from: file.name.utf8.prefix(63))
+            }
             try channel?.send(SBX_SYNTHETIC, message, trailing: file.content)
         }
     }
@@ -122,7 +133,9 @@ final class Launcher {
 
     /// Asks for one sandbox. `answer` is called once, on the loop's thread.
     func launch(
-        slot: SubordinateIDs.Slot, control: Descriptor, birthplace: Descriptor?,
+        slot: SubordinateIDs.Slot,
+        control: Descriptor,
+        birthplace: Descriptor?,
         _ answer: @escaping Answer
     ) {
         guard isServing, let channel else {
@@ -131,12 +144,20 @@ final class Launcher {
         }
         nextTag += 1
         let message = sbx_launch(
-            header: sbx_header(), tag: nextTag, init_id: slot.initID, job_id: slot.jobID,
-            layers: layers, into_cgroup: birthplace == nil ? 0 : 1)
+            header: sbx_header(),
+            tag: nextTag,
+            init_id: slot.initID,
+            job_id: slot.jobID,
+            layers: layers,
+            into_cgroup: birthplace == nil ? 0 : 1
+        )
         answers[nextTag] = answer
         do throws(Errno) {
             try channel.send(
-                SBX_LAUNCH, message, descriptors: [control] + (birthplace.map { [$0] } ?? []))
+                SBX_LAUNCH,
+                message,
+                descriptors: [control] + (birthplace.map { [$0] } ?? [])
+            )
         } catch {
             answers[nextTag] = nil
             answer(.failure(.host(doing: "asking the launcher", error)))

@@ -28,8 +28,12 @@ package actor NativeEngine: Engine {
 
     /// `without` names layers to leave out; every other value than none is for control runs.
     package init(
-        loop: EventLoop, program: InitProgram, cgroups: any CgroupTree, ids: SubordinateIDs,
-        sparesPerImage: Int, without: [Layer] = []
+        loop: EventLoop,
+        program: InitProgram,
+        cgroups: any CgroupTree,
+        ids: SubordinateIDs,
+        sparesPerImage: Int,
+        without: [Layer] = []
     ) {
         self.loop = loop
         self.program = program
@@ -95,10 +99,15 @@ package actor NativeEngine: Engine {
             try Channel.sendOnce(ours, SBX_PREPARE, prepare, trailing: masked)
             let spare = Spare(
                 Cell(
-                    id: id, cgroup: cgroup, control: ours, slot: slot,
+                    id: id,
+                    cgroup: cgroup,
+                    control: ours,
+                    slot: slot,
                     hostInitUser: ids.hostUser(slot.initID),
                     hostJobUser: ids.hostUser(slot.jobID),
-                    hostJobGroup: ids.hostGroup(slot.jobID)))
+                    hostJobGroup: ids.hostGroup(slot.jobID)
+                )
+            )
             launcher.launch(slot: slot, control: theirs, birthplace: cgroup.birthplace) {
                 spare.launched($0)
             }

@@ -38,7 +38,9 @@ package struct SubordinateIDs: Sendable {
     }
 
     private static func range(
-        in file: String, user: String, uid: UInt32
+        in file: String,
+        user: String,
+        uid: UInt32
     ) throws(SpawnError) -> Range {
         // A missing file is the same as one without a line for this user.
         let text = (try? KernelFile.read(file)) ?? ""
@@ -52,7 +54,8 @@ package struct SubordinateIDs: Sendable {
         guard let largest = ranges.max(by: { $0.count < $1.count }), largest.count >= 2 else {
             throw .ids(
                 "\(file) has no range for user '\(user)': run 'sudo sandboxd setup', or add a "
-                    + "line such as '\(user):100000:65536'")
+                    + "line such as '\(user):100000:65536'"
+            )
         }
         return largest
     }

@@ -44,7 +44,9 @@ enum SyntheticProc {
             files.append(
                 File(
                     name: "cpuinfo.\(count)",
-                    content: Array((info.joined(separator: "\n\n") + "\n\n").utf8)))
+                    content: Array((info.joined(separator: "\n\n") + "\n\n").utf8)
+                )
+            )
             files.append(File(name: "stat.\(count)", content: Array(statText(cpus: count).utf8)))
         }
         return files

@@ -57,9 +57,15 @@ package struct RunRequest: Sendable {
     package var isLive: Bool
 
     package init(
-        attempt: AttemptID, policy: Policy, image: RootImage, arguments: [String],
-        environment: [String: String]? = nil, workingDirectory: String? = nil,
-        files: [InputFile] = [], input: StandardInput = .empty, collectsArtifacts: Bool = true,
+        attempt: AttemptID,
+        policy: Policy,
+        image: RootImage,
+        arguments: [String],
+        environment: [String: String]? = nil,
+        workingDirectory: String? = nil,
+        files: [InputFile] = [],
+        input: StandardInput = .empty,
+        collectsArtifacts: Bool = true,
         isLive: Bool = false
     ) {
         self.attempt = attempt

@@ -28,7 +28,8 @@ package struct ArtifactStore: Sendable {
     /// it is something else or larger. The file has no name until it is whole.
     @concurrent
     package func keep(
-        _ source: Descriptor, limit: UInt64
+        _ source: Descriptor,
+        limit: UInt64
     ) async throws(Errno) -> (sha256: String, bytes: UInt64)? {
         var status = stat()
         _ = try kernel { fstat(source.number, &status) }
@@ -44,7 +45,9 @@ package struct ArtifactStore: Sendable {
     }
 
     private static func copy(
-        _ source: Descriptor, to copy: Descriptor, limit: UInt64
+        _ source: Descriptor,
+        to copy: Descriptor,
+        limit: UInt64
     ) throws(Errno) -> (String, UInt64)? {
         var hash = SHA256()
         var bytes: UInt64 = 0
@@ -52,7 +55,9 @@ package struct ArtifactStore: Sendable {
         defer { buffer.deallocate() }
         while true {
             let offset = off_t(bytes)
-            let count = try kernel { pread(source.number, buffer.baseAddress, buffer.count, offset) }
+            let count = try kernel {
+                pread(source.number, buffer.baseAddress, buffer.count, offset)
+            }
             if count == 0 { break }
             bytes += UInt64(count)
             guard bytes <= limit else { return nil }
@@ -72,8 +77,12 @@ package struct ArtifactStore: Sendable {
         do throws(Errno) {
             _ = try kernel {
                 linkat(
-                    AT_FDCWD, "/proc/self/fd/\(file.number)", directory.number, digest,
-                    AT_SYMLINK_FOLLOW)
+                    AT_FDCWD,
+                    "/proc/self/fd/\(file.number)",
+                    directory.number,
+                    digest,
+                    AT_SYMLINK_FOLLOW
+                )
             }
         } catch .fileExists {
             // The same content is there already.

@@ -22,12 +22,17 @@ struct MountCheck {
     init(policy: Policy, layers: Layers) {
         var requirements = [
             Requirement(
-                target: "/", options: layers.has(.readOnlyRoot) ? ["ro", "nosuid"] : ["nosuid"]),
+                target: "/",
+                options: layers.has(.readOnlyRoot) ? ["ro", "nosuid"] : ["nosuid"]
+            ),
             Requirement(target: "/proc", type: "proc", options: ["nosuid", "nodev", "noexec"]),
             Requirement(target: "/dev/shm", type: "tmpfs", options: ["nosuid", "nodev"]),
         ]
         var workspace = Requirement(
-            target: "/workspace", type: "tmpfs", options: ["nosuid", "nodev"])
+            target: "/workspace",
+            type: "tmpfs",
+            options: ["nosuid", "nodev"]
+        )
         if layers.has(.workspaceSize) {
             let inodes = policy.limits.workspaceInodes
             workspace.superOptions = [
@@ -71,7 +76,8 @@ struct MountCheck {
             let wanted = requirement.options + requirement.superOptions
             differences.append(
                 "\(requirement.target) is not mounted as \(requirement.type ?? "it should") "
-                    + wanted.joined(separator: ","))
+                    + wanted.joined(separator: ",")
+            )
         }
         if nextCovered < covered.count {
             differences.append("\(covered[nextCovered]) is not masked")
@@ -97,7 +103,8 @@ struct MountLine {
 
     init?(_ line: ArraySlice<UInt8>) {
         let words = line.split(separator: UInt8(ascii: " "), omittingEmptySubsequences: false)
-        guard words.count >= 10, let dash = words[6...].firstIndex(where: { $0.elementsEqual([45]) }),
+        guard words.count >= 10,
+            let dash = words[6...].firstIndex(where: { $0.elementsEqual([45]) }),
             words.count > dash + 3
         else { return nil }
         target = words[4]

@@ -39,8 +39,12 @@ final class OutputPipe {
 
     /// Watches `pipe` from now on; `onProgress` is called after each turn that read something.
     init(
-        _ pipe: Descriptor, _ stream: OutputChunk.Stream, limit: UInt64, isLive: Bool,
-        on loop: EventLoop, _ onProgress: @escaping () -> Void
+        _ pipe: Descriptor,
+        _ stream: OutputChunk.Stream,
+        limit: UInt64,
+        isLive: Bool,
+        on loop: EventLoop,
+        _ onProgress: @escaping () -> Void
     ) throws(Errno) {
         self.stream = stream
         self.isLive = isLive
@@ -62,7 +66,10 @@ final class OutputPipe {
     func take() -> OutputChunk? {
         guard !pending.isEmpty else { return nil }
         let chunk = OutputChunk(
-            stream: stream, offset: liveBytes - UInt64(pending.count), bytes: pending)
+            stream: stream,
+            offset: liveBytes - UInt64(pending.count),
+            bytes: pending
+        )
         pending = []
         if isPaused, let watch {
             isPaused = false
@@ -77,7 +84,10 @@ final class OutputPipe {
         let rest = kept.droppedBytes == 0 ? Array(kept.head.dropFirst(Int(liveBytes))) : kept.tail
         guard !rest.isEmpty else { return nil }
         return OutputChunk(
-            stream: stream, offset: collector.totalBytes - UInt64(rest.count), bytes: rest)
+            stream: stream,
+            offset: collector.totalBytes - UInt64(rest.count),
+            bytes: rest
+        )
     }
 
     /// Takes what is in the pipe now, without waiting for its end, and lets go of it. A process that
@@ -116,7 +126,8 @@ final class OutputPipe {
     }
 
     private func readOnce(
-        _ pipe: Descriptor, into buffer: UnsafeMutableRawBufferPointer
+        _ pipe: Descriptor,
+        into buffer: UnsafeMutableRawBufferPointer
     ) -> Bool {
         let count: Int
         do throws(Errno) {

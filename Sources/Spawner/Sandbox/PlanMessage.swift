@@ -35,7 +35,9 @@ enum PlanMessage {
 
     /// The message, what follows it, and its descriptors.
     static func plan(
-        policy: Policy, filter: [UInt8], cell: Cell
+        policy: Policy,
+        filter: [UInt8],
+        cell: Cell
     ) -> (sbx_plan, trailing: [UInt8], [Descriptor]) {
         let limits = policy.limits
         let cpus = cpus(for: limits, slot: cell.slot)

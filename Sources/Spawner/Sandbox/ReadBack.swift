@@ -19,7 +19,8 @@ struct ReadBack {
         uniqueKeysWithValues: namespaces.map { _, name in
             // A kernel without this namespace would have refused the sandbox.
             (name, (try? KernelFile.link("/proc/self/ns/\(name)")) ?? "")
-        })
+        }
+    )
 
     private let policy: Policy
     private let limits: CgroupLimits
@@ -30,10 +31,19 @@ struct ReadBack {
 
     /// Reads everything; answers the differences.
     static func differences(
-        policy: Policy, limits: CgroupLimits, cell: Cell, layers: Layers, jobPid: Int32
+        policy: Policy,
+        limits: CgroupLimits,
+        cell: Cell,
+        layers: Layers,
+        jobPid: Int32
     ) throws(Errno) -> [String] {
         var reading = ReadBack(
-            policy: policy, limits: limits, cell: cell, layers: layers, process: "/proc/\(jobPid)/")
+            policy: policy,
+            limits: limits,
+            cell: cell,
+            layers: layers,
+            process: "/proc/\(jobPid)/"
+        )
         try reading.readLimits()
         try reading.readStatus()
         try reading.readNamespaces()
@@ -42,7 +52,9 @@ struct ReadBack {
     }
 
     private mutating func expect<Value: Equatable>(
-        _ name: String, _ found: Value, _ wanted: Value
+        _ name: String,
+        _ found: Value,
+        _ wanted: Value
     ) {
         if found != wanted { differences.append("\(name) is \(found), not \(wanted)") }
     }
@@ -126,7 +138,10 @@ extension CgroupLimits {
     /// A policy's limits as the cgroup's: init is a task too.
     init(_ limits: Limits) {
         self.init(
-            memoryBytes: limits.memoryBytes, swapBytes: limits.swapBytes, pids: limits.pids + 1,
-            cpuMillicores: limits.cpuMillicores)
+            memoryBytes: limits.memoryBytes,
+            swapBytes: limits.swapBytes,
+            pids: limits.pids + 1,
+            cpuMillicores: limits.cpuMillicores
+        )
     }
 }

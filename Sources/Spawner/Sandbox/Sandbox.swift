@@ -64,7 +64,10 @@ package actor Sandbox {
 
     /// Prepares an attempt; nothing is made before `run`. `filter` is the policy's compiled BPF.
     package init(
-        _ request: RunRequest, engine: any Engine, filter: [UInt8], store: ArtifactStore
+        _ request: RunRequest,
+        engine: any Engine,
+        filter: [UInt8],
+        store: ArtifactStore
     ) {
         self.request = request
         self.engine = engine
@@ -72,8 +75,11 @@ package actor Sandbox {
         self.store = store
         loop = engine.loop
         result = RunResult(
-            attempt: request.attempt, profile: request.policy.name, engine: engine.name,
-            imageDigest: request.image.digest)
+            attempt: request.attempt,
+            profile: request.policy.name,
+            engine: engine.name,
+            imageDigest: request.image.digest
+        )
     }
 
     // MARK: For the caller
@@ -176,7 +182,10 @@ package actor Sandbox {
     private func sendPlan(_ cell: Cell) throws(Errno) {
         guard let channel else { return }
         let (plan, trailing, meters) = PlanMessage.plan(
-            policy: request.policy, filter: filter, cell: cell)
+            policy: request.policy,
+            filter: filter,
+            cell: cell
+        )
         try channel.send(SBX_PLAN, plan, trailing: trailing, descriptors: meters)
         let (command, strings) = PlanMessage.command(request)
         try channel.send(SBX_COMMAND, command, descriptors: try openStreams())
@@ -188,8 +197,11 @@ package actor Sandbox {
         for file in request.files {
             let content = try Descriptor.memory(file.content, name: "input")
             let message = sbx_file(
-                header: sbx_header(), bytes: UInt64(file.content.count), mode: file.mode,
-                padding: 0)
+                header: sbx_header(),
+                bytes: UInt64(file.content.count),
+                mode: file.mode,
+                padding: 0
+            )
             try channel.send(SBX_FILE, message, trailing: file.path, descriptors: [content])
         }
         try channel.signal(SBX_START)
@@ -201,10 +213,18 @@ package actor Sandbox {
         let (outReading, outWriting) = try Descriptor.pipe()
         let (errorReading, errorWriting) = try Descriptor.pipe()
         output = try OutputPipe(
-            outReading, .stdout, limit: limits.outputBytes, isLive: request.isLive, on: loop
+            outReading,
+            .stdout,
+            limit: limits.outputBytes,
+            isLive: request.isLive,
+            on: loop
         ) { [unowned self] in self.assumeIsolated { $0.outputCame() } }
         errorOutput = try OutputPipe(
-            errorReading, .stderr, limit: limits.outputBytes, isLive: request.isLive, on: loop
+            errorReading,
+            .stderr,
+            limit: limits.outputBytes,
+            isLive: request.isLive,
+            on: loop
         ) { [unowned self] in self.assumeIsolated { $0.outputCame() } }
         guard request.input != .empty else {
             return [try Descriptor.open("/dev/null", O_RDONLY), outWriting, errorWriting]
@@ -248,8 +268,12 @@ package actor Sandbox {
         guard let cell else { return }
         let differences = try host("reading back") { () throws(Errno) in
             try ReadBack.differences(
-                policy: request.policy, limits: limits, cell: cell, layers: engine.layers,
-                jobPid: jobPid)
+                policy: request.policy,
+                limits: limits,
+                cell: cell,
+                layers: engine.layers,
+                jobPid: jobPid
+            )
         }
         if !differences.isEmpty { throw .readBack(differences) }
     }
@@ -279,10 +303,14 @@ package actor Sandbox {
         closeStreams()
         readCounters()
         let judgement = Judgement(
-            limits: request.policy.limits, ending: ending, counters: counters,
-            executionError: executionError, isCancelled: isCancelled,
+            limits: request.policy.limits,
+            ending: ending,
+            counters: counters,
+            executionError: executionError,
+            isCancelled: isCancelled,
             outputBytes: (output?.totalBytes ?? 0) + (errorOutput?.totalBytes ?? 0),
-            isOutputExceeded: isOutputExceeded)
+            isOutputExceeded: isOutputExceeded
+        )
         (result.verdict, result.evidence) = judgement.verdict()
         result.usage.wallMilliseconds = Double(ending.wallNanoseconds) / 1_000_000
         result.usage.workspaceBytes = ending.workspaceBytes
@@ -302,7 +330,8 @@ package actor Sandbox {
             case .message(.refused(let path, let bytes, let reason)):
                 guard result.refusedArtifacts.count < 64 else { return }
                 result.refusedArtifacts.append(
-                    RefusedArtifact(path: path, bytes: bytes, reason: reason))
+                    RefusedArtifact(path: path, bytes: bytes, reason: reason)
+                )
             default:
                 return
             }
@@ -314,7 +343,9 @@ package actor Sandbox {
         result.verdict = isCancelled ? .cancelled : .engineError
         guard !isCancelled else { return }
         result.evidence = [Evidence("step", error.step), Evidence("reason", error.description)]
-        if let code = error.errno { result.evidence.append(Evidence("errno", UInt64(code.rawValue))) }
+        if let code = error.errno {
+            result.evidence.append(Evidence("errno", UInt64(code.rawValue)))
+        }
     }
 
     // MARK: Teardown
@@ -409,7 +440,8 @@ package actor Sandbox {
                 }
                 bytesLeft -= kept.bytes
                 result.artifacts.append(
-                    Artifact(path: path, bytes: kept.bytes, mode: mode, sha256: kept.sha256))
+                    Artifact(path: path, bytes: kept.bytes, mode: mode, sha256: kept.sha256)
+                )
             } catch {
                 refuse(path, .store)
             }
@@ -542,7 +574,8 @@ package actor Sandbox {
     }
 
     private func host<Value>(
-        _ doing: String, _ body: () throws(Errno) -> Value
+        _ doing: String,
+        _ body: () throws(Errno) -> Value
     ) throws(SpawnError) -> Value {
         do throws(Errno) { return try body() } catch { throw .host(doing: doing, error) }
     }

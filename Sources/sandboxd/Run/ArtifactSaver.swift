@@ -71,7 +71,8 @@ struct ArtifactSaver {
     }
 
     /// Creates the file and the directories on the way, one part at a time.
-    private static func create(_ path: [UInt8], below root: Descriptor) throws(Errno) -> Descriptor {
+    private static func create(_ path: [UInt8], below root: Descriptor) throws(Errno) -> Descriptor
+    {
         var parts = path.split(separator: UInt8(ascii: "/")).map { Array($0) + [0] }
         guard let name = parts.popLast(), !path.contains(0) else { throw .invalidArgument }
         var directory = root
@@ -86,28 +87,36 @@ struct ArtifactSaver {
             }
         }
         return Descriptor(
-            owning: try open(directory, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW))
+            owning: try open(directory, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW)
+        )
     }
 
-    private static func below(_ directory: Descriptor, _ part: [UInt8]) throws(Errno) -> Descriptor {
+    private static func below(_ directory: Descriptor, _ part: [UInt8]) throws(Errno) -> Descriptor
+    {
         part.withUnsafeBytes { bytes in
             if let base = bytes.baseAddress {
                 _ = mkdirat(directory.number, base.assumingMemoryBound(to: CChar.self), 0o755)
             }
         }
         return Descriptor(
-            owning: try open(directory, part, O_RDONLY | O_DIRECTORY | O_NOFOLLOW))
+            owning: try open(directory, part, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+        )
     }
 
     private static func open(
-        _ directory: Descriptor, _ name: [UInt8], _ flags: Int32
+        _ directory: Descriptor,
+        _ name: [UInt8],
+        _ flags: Int32
     ) throws(Errno) -> Int32 {
         try kernel {
             name.withUnsafeBytes { bytes in
                 bytes.baseAddress.map {
                     openat(
-                        directory.number, $0.assumingMemoryBound(to: CChar.self),
-                        flags | O_CLOEXEC, 0o644)
+                        directory.number,
+                        $0.assumingMemoryBound(to: CChar.self),
+                        flags | O_CLOEXEC,
+                        0o644
+                    )
                 } ?? -1
             }
         }

@@ -17,7 +17,9 @@ enum InputPump {
                 { context in
                     guard let context else { return }
                     InputPump.run(Unmanaged<Connection>.fromOpaque(context).takeRetainedValue())
-                }, context)
+                },
+                context
+            )
         }
     }
 
@@ -28,7 +30,7 @@ enum InputPump {
             while true {
                 let count = try kernel { read(0, buffer.baseAddress, buffer.count) }
                 if count == 0 { break }
-                let line = JSONValue.object(["stdin": .string(Base64.encode(buffer[..<count]))])
+                let line = JSONValue.object(["stdin": .string(Base64.encode(Array(buffer[..<count])))])
                 try connection.send(line.bytes + [10])
             }
             try connection.finish()

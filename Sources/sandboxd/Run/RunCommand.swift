@@ -27,19 +27,25 @@ struct RunCommand: ParsableCommand {
         name: .customLong("file"),
         help: ArgumentHelp(
             "Put a file into the workspace, under its own name or as DST.",
-            valueName: "src[:dst]"))
+            valueName: "src[:dst]"
+        )
+    )
     var files: [String] = []
 
     @Option(
         help: ArgumentHelp(
             "Where the files that the command leaves in /workspace/out are put.",
-            valueName: "dir"))
+            valueName: "dir"
+        )
+    )
     var out: String?
 
     @Option(name: .customLong("env"), help: ArgumentHelp("Set a variable.", valueName: "k=v"))
     var environment: [String] = []
 
-    @Option(help: ArgumentHelp("Seconds until the run is ended; at most the profile's.", valueName: "s"))
+    @Option(
+        help: ArgumentHelp("Seconds until the run is ended; at most the profile's.", valueName: "s")
+    )
     var timeout: Double?
 
     @Option(help: ArgumentHelp("Memory cap, like 256M; at most the profile's.", valueName: "size"))

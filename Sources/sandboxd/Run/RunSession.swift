@@ -20,12 +20,14 @@ struct RunSession {
         let connection = try connect()
         do throws(Errno) {
             try connection.begin(
-                "POST", "/v1/runs",
+                "POST",
+                "/v1/runs",
                 headers: [
                     "Accept": options.json ? "application/json" : "application/x-ndjson",
                     "Content-Type":
                         options.stdin ? "application/x-ndjson" : "application/json",
-                ])
+                ]
+            )
             try connection.send(body)
             if options.stdin {
                 try InputPump.start(connection)
