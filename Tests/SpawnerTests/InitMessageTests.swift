@@ -35,6 +35,12 @@ private enum Forgery {
     }
 }
 
+/// A path that prints without its control characters.
+struct PathText: Sendable, CustomTestStringConvertible {
+    let text: String
+    var testDescription: String { text.debugDescription }
+}
+
 @Suite("What init says is not believed")
 struct InitMessageTests {
     private static let failed = sbx_failed(header: .init(), step: SBX_STEP_PROC.rawValueInt, error: 13)
@@ -129,12 +135,13 @@ struct InitMessageTests {
     @Test(
         "an artifact's path is below the results, whatever init says",
         arguments: [
-            "a\0b", "\0", "/etc/passwd", "..", "../x", "a/../../x", "a/..", "a//b", "a/", ".", "./a",
-        ])
-    func artifactPath(path: String) throws {
+            "a\u{0}b", "\u{0}", "/etc/passwd", "..", "../x", "a/../../x", "a/..", "a//b", "a/", ".",
+            "./a",
+        ].map(PathText.init))
+    func artifactPath(path: PathText) throws {
         let file = try Descriptor.memory([], name: "artifact")
         let artifact = sbx_artifact(header: .init(), bytes: 1, mode: 0o644, padding: 0)
-        let bytes = Forgery.bytes(SBX_ARTIFACT.rawValue, artifact, trailing: Array(path.utf8))
+        let bytes = Forgery.bytes(SBX_ARTIFACT.rawValue, artifact, trailing: Array(path.text.utf8))
         #expect(Forgery.message(bytes, descriptors: [file]) == nil)
     }
 

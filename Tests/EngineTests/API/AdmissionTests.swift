@@ -2,7 +2,7 @@
 import Foundation
 import Testing
 
-@Suite("Admission", .ownDaemon, .alone, .timeLimit(.minutes(3)))
+@Suite("Admission", .ownDaemon, .alone)
 struct AdmissionTests {
     private static let waiting = Run.shell("echo up; sleep 100")
 

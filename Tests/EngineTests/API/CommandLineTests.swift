@@ -77,7 +77,7 @@ struct Invocation: Sendable, CustomTestStringConvertible {
     ]
 }
 
-@Suite("The command line", .daemon, .ownDaemon, .beside, .timeLimit(.minutes(1)))
+@Suite("The command line", .daemon, .ownDaemon, .beside)
 struct CommandLineTests {
     private func run(
         _ arguments: [String], stdin: String = "/dev/null", environment: [String: String] = [:]

@@ -2,7 +2,7 @@
 import Foundation
 import Testing
 
-@Suite("Starting and stopping the daemon", .ownDaemon, .beside, .timeLimit(.minutes(1)))
+@Suite("Starting and stopping the daemon", .ownDaemon, .beside)
 struct DaemonStartTests {
     /// Starts a daemon that must refuse, and answers its words.
     private func refusal(_ options: [String], in directory: String? = nil) throws -> String {

@@ -2,7 +2,7 @@
 import Foundation
 import Testing
 
-@Suite("Artifacts", .daemon, .beside, .timeLimit(.minutes(1)))
+@Suite("Artifacts", .daemon, .beside)
 struct ArtifactTests {
     private func names(_ report: Report) -> Set<String> {
         Set(report.artifacts.keys.map { String(decoding: $0, as: UTF8.self) })

@@ -2,7 +2,7 @@
 import Foundation
 import Testing
 
-@Suite("Input", .daemon, .beside, .timeLimit(.minutes(1)))
+@Suite("Input", .daemon, .beside)
 struct InputTests {
     @Test("without input, standard input is at its end")
     func noInput() throws {

@@ -2,7 +2,7 @@
 import Foundation
 import Testing
 
-@Suite("Output", .daemon, .beside, .timeLimit(.minutes(1)))
+@Suite("Output", .daemon, .beside)
 struct OutputTests {
     @Test("the two streams are kept apart")
     func streams() throws {

@@ -2,7 +2,7 @@
 import Foundation
 import Testing
 
-@Suite("The report of a run", .daemon, .beside, .timeLimit(.minutes(1)))
+@Suite("The report of a run", .daemon, .beside)
 struct ReportTests {
     private static let keys: Set = [
         "attempt_id", "profile", "engine", "image_digest", "verdict", "exit_code", "signal",

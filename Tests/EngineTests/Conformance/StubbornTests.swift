@@ -63,7 +63,7 @@ struct Stubborn: Sendable, CustomTestStringConvertible {
     ]
 }
 
-@Suite("Jobs that do not want to end", .daemon, .beside, .timeLimit(.minutes(1)))
+@Suite("Jobs that do not want to end", .daemon, .beside)
 struct StubbornTests {
     @Test("each ends on time, and nothing is left of it", arguments: Stubborn.all)
     func ends(_ job: Stubborn) throws {

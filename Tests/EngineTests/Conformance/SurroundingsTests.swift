@@ -2,7 +2,7 @@
 import Foundation
 import Testing
 
-@Suite("What a job finds itself in", .daemon, .beside, .timeLimit(.minutes(1)))
+@Suite("What a job finds itself in", .daemon, .beside)
 struct SurroundingsTests {
     private func answer(_ script: String, _ limits: [String: JSON] = [:]) throws -> String {
         try Host.daemon().run(.shell(script).limited(limits)).text

@@ -89,7 +89,7 @@ struct Ending: Sendable, CustomTestStringConvertible {
     ]
 }
 
-@Suite("Verdicts", .daemon, .beside, .timeLimit(.minutes(2)))
+@Suite("Verdicts", .daemon, .beside)
 struct VerdictTests {
     @Test("each ending has its verdict, its evidence, and leaves nothing", arguments: Ending.all)
     func ending(_ ending: Ending) throws {

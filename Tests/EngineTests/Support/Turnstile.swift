@@ -4,7 +4,9 @@ import Testing
 /// Lets many tests through side by side, or one alone.
 ///
 /// Tests that look at the whole host (what is mounted, what is left, how fast) see only their own
-/// doing that way.
+/// doing that way. They have no time limit of the library's, which would count the wait in here;
+/// instead whatever they wait for has one: `HTTPConnection`'s patience, `Program.ending(within:)`,
+/// `Host.waits(upTo:)`.
 actor Turnstile {
     static let shared = Turnstile()
 
