@@ -118,6 +118,7 @@ let package = Package(
         .executableTarget(
             name: "sandboxd-daemon",
             dependencies: [
+                "CChannel",
                 "CLinux",
                 "Images",
                 "Kernel",

@@ -129,7 +129,7 @@ ssize_t clx_receive(int fd, void *buffer, size_t size, int *fds, size_t *ret_fd_
     return got;
 }
 
-pid_t clx_spawn(const char *path, char *const argv[], int inherited) {
+pid_t clx_spawn(const char *path, char *const argv[], int inherited, int also) {
     char *const environment[] = {NULL};
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
@@ -148,7 +148,11 @@ pid_t clx_spawn(const char *path, char *const argv[], int inherited) {
         posix_spawnattr_setsigmask(&attributes, &none);
         posix_spawnattr_setsigdefault(&attributes, &all);
         posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-        if ((error = posix_spawn_file_actions_adddup2(&actions, inherited, 3)) == 0 &&
+        // Both may be given as 3 or 4 themselves: each is first moved out of the other's way.
+        if ((error = also < 0 ? 0 : posix_spawn_file_actions_adddup2(&actions, also, 5)) == 0 &&
+            (error = posix_spawn_file_actions_adddup2(&actions, inherited, 3)) == 0 &&
+            (error = also < 0 ? 0 : posix_spawn_file_actions_adddup2(&actions, 5, 4)) == 0 &&
+            (error = also < 0 ? 0 : posix_spawn_file_actions_addclose(&actions, 5)) == 0 &&
             (error = posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDWR, 0)) == 0 &&
             (error = posix_spawn_file_actions_adddup2(&actions, 0, 1)) == 0 &&
             (error = posix_spawn_file_actions_adddup2(&actions, 0, 2)) == 0 &&

@@ -37,7 +37,8 @@ struct Daemon {
         sweepLeftovers(of: cgroups, logger)
         janitor = try Janitor.start(
             program,
-            watching: cgroups.roots + [configuration.socket]
+            watching: cgroups.roots + [configuration.socket],
+            sharing: lock
         )
         do throws(SpawnError) {
             let loop = try Self.eventLoop()

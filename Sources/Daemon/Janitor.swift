@@ -14,13 +14,14 @@ struct Janitor: Sendable {
     /// Starts it for these directories and files.
     static func start(
         _ program: InitProgram,
-        watching paths: [String]
+        watching paths: [String],
+        sharing lock: Descriptor
     ) throws(DaemonError) -> Janitor {
         do throws(Errno) {
             let (reading, writing) = try Descriptor.pipe()
             let process = try kernel {
                 ArgumentVector.with(["sandboxd-init", "janitor"] + paths) {
-                    clx_spawn(program.path, $0, reading.number)
+                    clx_spawn(program.path, $0, reading.number, lock.number)
                 }
             }
             return Janitor(process: process, lifeline: writing)

@@ -6,19 +6,47 @@ internal import SystemPackage
 
 /// The directory that makes a daemon one of its kind: whoever holds its lock is that daemon.
 enum StateDirectory {
+    /// How often, and how long in between, a killed daemon's janitor is waited for.
+    private static let janitorLooks = 1000
+    private static let janitorPauseMicroseconds: UInt32 = 10_000
+
     /// Makes the directory when it is missing and locks it for as long as the result is held. A
-    /// killed daemon's lock is free: the kernel holds it, not a file.
+    /// killed daemon's lock is held by its janitor until nothing of that daemon is left; that is
+    /// waited for.
     static func take(_ path: String) throws(DaemonError) -> Descriptor {
         do throws(Errno) {
             try makeDirectories(path)
             let lock = try Descriptor.open(path + "/lock", O_RDWR | O_CREAT)
-            _ = try kernel { flock(lock.number, LOCK_EX | LOCK_NB) }
-            return lock
-        } catch .wouldBlock {
-            throw .alreadyRunning(state: path)
+            for _ in 0..<janitorLooks {
+                if try isTaken(lock) { return lock }
+                guard isOwnerDead(path) else { break }
+                usleep(janitorPauseMicroseconds)
+            }
         } catch {
             throw .host(doing: "taking the state directory \(path)", error)
         }
+        throw .alreadyRunning(state: path)
+    }
+
+    /// Takes the lock if it is free, and writes down whose it is.
+    private static func isTaken(_ lock: Descriptor) throws(Errno) -> Bool {
+        do throws(Errno) {
+            _ = try kernel { flock(lock.number, LOCK_EX | LOCK_NB) }
+        } catch .wouldBlock {
+            return false
+        }
+        _ = try kernel { ftruncate(lock.number, 0) }
+        _ = try lock.write(Array(String(getpid()).utf8)[...])
+        return true
+    }
+
+    /// Whether the daemon that took the lock is gone, so that only its janitor can hold it.
+    private static func isOwnerDead(_ path: String) -> Bool {
+        // An owner that is just writing his number down is alive.
+        guard let text = try? KernelFile.read(path + "/lock"), let owner = pid_t(text) else {
+            return false
+        }
+        return kill(owner, 0) != 0 && errno == ESRCH
     }
 
     /// Removes the socket of a daemon that is gone; refuses when somebody listens.

@@ -147,17 +147,22 @@ static void walk(struct collection *state, struct level *levels, int root) {
         state->path.overflow = 0;
         text_add(&state->path, name);
         if (state->path.overflow) {
+            // Its directory is named instead; a name by itself always fits.
+            state->path.used = level->path_used - 1;
             refuse(state, SBX_REFUSED_NAME, 0);
             continue;
         }
         int directory = take_entry(state, level->fd, name);
-        text_add(&state->path, "/");
-        if (directory >= 0 && (depth + 1 >= SBX_ARTIFACT_DEPTH_MAX || state->path.overflow)) {
+        if (directory < 0) {
+            continue;
+        }
+        if (depth + 1 >= SBX_ARTIFACT_DEPTH_MAX || state->path.used + 1 >= SBX_PATH_MAX) {
             refuse(state, SBX_REFUSED_DEPTH, 0);
             sys_close(directory);
-        } else if (directory >= 0) {
-            open_level(&levels[++depth], directory, state->path.used);
+            continue;
         }
+        text_add(&state->path, "/");
+        open_level(&levels[++depth], directory, state->path.used);
     }
 }
 

@@ -246,12 +246,5 @@ int init(int inherited) {
     if (error < 0) {
         return give_up(channel, SBX_STEP_SUPERVISE, error);
     }
-    if (artifacts_send(channel, &command.message) < 0) {
-        return 125;
-    }
-    // A lingering init keeps its cgroup alive until the daemon has read the counters.
-    if (plan.message.linger) {
-        (void)channel_expect(channel, &packet, SBX_DISMISS, sizeof(struct sbx_signal));
-    }
-    return 0;
+    return artifacts_send(channel, &command.message) < 0 ? 125 : 0;
 }

@@ -110,14 +110,13 @@ static int step_credentials(const struct confinement *job) {
         }
         error = (int)sys2(__NR_prctl, PR_SET_SECUREBITS,
                           SECURE_ALL_BITS | SECURE_ALL_LOCKS);
+        if (error < 0) {
+            return error;
+        }
     }
-    if (error >= 0 || error == -SYS_EINVAL) {
-        error = (int)sys3(__NR_setresgid, SBX_JOB_ID, SBX_JOB_ID, SBX_JOB_ID);
-    }
-    if (error == 0) {
-        error = (int)sys3(__NR_setresuid, SBX_JOB_ID, SBX_JOB_ID, SBX_JOB_ID);
-    }
-    return error;
+    error = (int)sys3(__NR_setresgid, SBX_JOB_ID, SBX_JOB_ID, SBX_JOB_ID);
+    return error < 0 ? error
+                     : (int)sys3(__NR_setresuid, SBX_JOB_ID, SBX_JOB_ID, SBX_JOB_ID);
 }
 
 /// Whatever the ids say, nothing is left in any set.

@@ -18,6 +18,9 @@
 #define CPU_LOOK_NS_MIN 2000000ull
 /// How often `pids.events` is looked at where the kernel changes it without telling (v1).
 #define PIDS_LOOK_NS 250000000ull
+/// How long, and how often, init waits for the kernel's count of an out-of-memory kill.
+#define OOM_LOOKS 200
+#define OOM_LOOK_NS 500000
 #define WATCHED 5
 
 struct signal_info {
@@ -163,9 +166,24 @@ static uint64_t look_at_clocks(struct supervision *state) {
     return next > now ? next - now : 0;
 }
 
+static void sleep_ns(int64_t nanoseconds) {
+    const struct {
+        int64_t seconds;
+        int64_t nanoseconds;
+    } time = {0, nanoseconds};
+    (void)sys2(__NR_nanosleep, &time, NULL);
+}
+
+/// v1 tells of the event before it kills, and counts after. The count is the verdict's evidence, so
+/// init gives it a moment; the processes concerned stand still meanwhile.
 static void look_at_memory(struct supervision *state) {
-    if ((state->plan->message.meters & SBX_METER_OOM_ALWAYS) != 0 ||
-        read_counter(state->plan->oom_counter, "oom_kill") > 0) {
+    int is_kill = (state->plan->message.meters & SBX_METER_OOM_ALWAYS) != 0;
+    uint64_t kills = read_counter(state->plan->oom_counter, "oom_kill");
+    for (int look = 0; is_kill && kills == 0 && look < OOM_LOOKS; look++) {
+        sleep_ns(OOM_LOOK_NS);
+        kills = read_counter(state->plan->oom_counter, "oom_kill");
+    }
+    if (is_kill || kills > 0) {
         end_for(state, SBX_REASON_OOM);
     }
 }

@@ -17,8 +17,8 @@
 //   MAP_ME > MAPPED, then TEMPLATE, SYNTHETIC* > TEMPLATE_READY, then LAUNCH > LAUNCHED for ever.
 // Order on the control channel ('<' from init):
 //   PREPARE, then, as soon as it is known what for: PLAN, COMMAND, BLOB*, FILE*, START, < READY (written by the job's own process, so that the
-//   kernel's credentials name it), GATE, < [FAILED], < ENDED, < ARTIFACT* / REFUSED*, < BYE,
-//   then DISMISS when the plan says that init lingers. KILL may come at any time.
+//   kernel's credentials name it), GATE, < [FAILED], < ENDED, < ARTIFACT* / REFUSED*, < BYE.
+//   KILL may come at any time after START.
 //   Hello is folded into READY: a sandbox that cannot be made answers FAILED instead.
 #ifndef SANDBOXD_CCHANNEL_H
 #define SANDBOXD_CCHANNEL_H
@@ -59,7 +59,6 @@ enum sbx_message {
     SBX_START = 20,
     SBX_GATE = 21,
     SBX_KILL = 22,
-    SBX_DISMISS = 23,
     SBX_PREPARE = 24,
     // control channel, from init
     SBX_READY = 32,
@@ -229,8 +228,6 @@ struct sbx_plan {
     uint32_t covered_bytes;
     uint32_t join_count;
     uint32_t meters;
-    uint32_t linger;
-    uint32_t padding;
 };
 
 /// Bits of `sbx_plan.meters`.
@@ -238,8 +235,8 @@ enum sbx_meter {
     SBX_METER_OOM = 1u << 0,
     SBX_METER_PIDS = 1u << 1,
     SBX_METER_CPU = 1u << 2,
-    /// With SBX_METER_OOM: any event is an out-of-memory kill (a v1 eventfd). Without it, the
-    /// counter decides (v2 `memory.events` also reports plain reclaim).
+    /// With SBX_METER_OOM: every event means a kill, which is counted a little later (a v1
+    /// eventfd). Without it, the counter decides (v2 `memory.events` also reports plain reclaim).
     SBX_METER_OOM_ALWAYS = 1u << 3,
     /// With SBX_METER_CPU: the file is one number of nanoseconds (v1 `cpuacct.usage`). Without it,
     /// it has a line `usage_usec N` (v2 `cpu.stat`).
@@ -276,7 +273,7 @@ struct sbx_file {
     uint32_t padding;
 };
 
-/// START, GATE, KILL, DISMISS, MAP_ME, MAPPED and READY have nothing to add.
+/// START, GATE, KILL, MAP_ME, MAPPED and READY have nothing to add.
 struct sbx_signal {
     struct sbx_header header;
 };
@@ -320,7 +317,7 @@ struct sbx_refused {
     uint32_t padding;
 };
 
-/// Nothing more follows; init exits, or waits for DISMISS.
+/// Nothing more follows; init exits.
 struct sbx_bye {
     struct sbx_header header;
     uint32_t artifacts;

@@ -38,10 +38,11 @@ ssize_t clx_send(int fd, const void *_Nonnull first, size_t first_size,
 ssize_t clx_receive(int fd, void *_Nonnull buffer, size_t size, int *_Nonnull fds,
                     size_t *_Nonnull ret_fd_count, int32_t *_Nonnull ret_pid);
 
-/// Starts the program at `path` with an empty environment, its standard streams on /dev/null, and
-/// `inherited` as descriptor 3. Answers the process id, or -1 and errno. The child gets a parent-
+/// Starts the program at `path` with an empty environment, its standard streams on /dev/null,
+/// `inherited` as descriptor 3 and, unless it is -1, `also` as descriptor 4. Answers the process id, or -1 and errno. The child gets a parent-
 /// death signal only by its own doing. posix_spawn, because the caller has threads.
-pid_t clx_spawn(const char *_Nonnull path, char *_Nullable const argv[_Nonnull], int inherited);
+pid_t clx_spawn(const char *_Nonnull path, char *_Nullable const argv[_Nonnull], int inherited,
+                int also);
 
 /// Runs `path` to its end with standard output and error going to `output`. Answers the wait
 /// status, or -1 and errno.

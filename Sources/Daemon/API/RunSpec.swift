@@ -171,6 +171,9 @@ struct FileSpec: Decodable, Sendable {
         guard !path.isEmpty else { throw refuse("the name is empty") }
         guard !path.hasPrefix("/") else { throw refuse("the name is absolute") }
         guard !path.utf8.contains(0) else { throw refuse("the name contains a NUL byte") }
+        guard path != "out", path != ".tmp" else {
+            throw refuse("the workspace has a directory of this name")
+        }
         guard path.utf8.count < Int(SBX_PATH_MAX) else {
             throw .invalid(
                 "a file's name has \(path.utf8.count) bytes, and \(SBX_PATH_MAX - 1) fit"

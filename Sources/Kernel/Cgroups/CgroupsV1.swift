@@ -79,7 +79,7 @@ package struct CgroupsV1: CgroupTree {
                 cpuacct: cpuacct
             )
         } catch {
-            for parent in distinct {
+            for parent in distinct where made[parent.path] != nil {
                 // Undoing: the first error is the one to tell.
                 try? parent.remove(name)
             }
@@ -225,7 +225,10 @@ struct CgroupV1: Cgroup {
         counters.memoryPeakBytes = try memory.number("memory.max_usage_in_bytes")
         counters.pidsPeak = try pids.numberIfPresent("pids.peak")
         counters.oomKills = KernelFile.counter("oom_kill", in: oom) ?? 0
-        counters.memoryLimitHits = try memory.number("memory.failcnt") ?? 0
+        // Without swap it is the sum of memory and swap that is run into.
+        counters.memoryLimitHits =
+            (try memory.number("memory.failcnt") ?? 0)
+            + (try memory.number("memory.memsw.failcnt") ?? 0)
         counters.pidsLimitHits = KernelFile.counter("max", in: try pids.read("pids.events")) ?? 0
         return counters
     }

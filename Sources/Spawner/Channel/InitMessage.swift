@@ -41,19 +41,31 @@ enum InitMessage: Sendable {
             guard let ended = packet.exactly(sbx_ended.self) else { return nil }
             self = .ended(Ending(ended))
         case SBX_ARTIFACT.rawValue:
-            guard let (artifact, path) = packet.leading(sbx_artifact.self), !path.isEmpty,
-                let file = packet.descriptors.first
+            guard let (artifact, path) = packet.leading(sbx_artifact.self),
+                Self.isBelow(path), let file = packet.descriptors.first
             else { return nil }
             self = .artifact(path: path, mode: artifact.mode & 0o777, file)
         case SBX_REFUSED.rawValue:
             guard let (refused, path) = packet.leading(sbx_refused.self),
-                let reason = RefusedArtifact.Reason(refused.reason)
+                Self.isBelow(path), let reason = RefusedArtifact.Reason(refused.reason)
             else { return nil }
             self = .refused(path: path, bytes: refused.bytes, reason)
         case SBX_BYE.rawValue:
             self = .bye
         default:
             return nil
+        }
+    }
+}
+
+extension InitMessage {
+    /// Whether a path, joined to a directory, stays below it.
+    private static func isBelow(_ path: [UInt8]) -> Bool {
+        guard path.count <= Int(SBX_PATH_MAX), !path.contains(0) else { return false }
+        let parts = path.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+        return parts.allSatisfy { part in
+            !part.isEmpty && part.count <= 255 && !part.elementsEqual(".".utf8)
+                && !part.elementsEqual("..".utf8)
         }
     }
 }

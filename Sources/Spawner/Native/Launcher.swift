@@ -71,7 +71,7 @@ final class Launcher {
     ) throws(Errno) -> pid_t {
         try kernel {
             ArgumentVector.with(["sandboxd-init", "launch"]) {
-                clx_spawn(program.path, $0, inherited.number)
+                clx_spawn(program.path, $0, inherited.number, -1)
             }
         }
     }

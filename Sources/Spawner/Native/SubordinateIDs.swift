@@ -5,7 +5,8 @@ internal import Kernel
 /// The host ids that this user may give to sandboxes (subuid(5), subgid(5)), and who has which.
 ///
 /// Each sandbox takes a slot: one id for init, one for the job. No two that are alive share any, so
-/// no per-user quota of the kernel's (keys, inotify, pipes) is shared either.
+/// they share none of the kernel's quotas for a user (keys, pipe pages, message queues). The few
+/// that also count against the owner of the namespaces are given out in small shares (setup.c).
 package struct SubordinateIDs: Sendable {
     /// The two ids of one sandbox, as the launcher's user namespace numbers them.
     package struct Slot: Sendable, Hashable {

@@ -28,7 +28,7 @@ struct Judgement {
         if ending.has(SBX_REASON_PIDS) {
             return (.pids, pidsEvidence)
         }
-        if ending.has(SBX_REASON_CPU_TIME) || isSignalled(SIGXCPU) {
+        if ending.has(SBX_REASON_CPU_TIME) || isOverCPUTime {
             return (.cpuTime, cpuEvidence)
         }
         if ending.has(SBX_REASON_WALL_TIME) {
@@ -68,13 +68,16 @@ struct Judgement {
         if counters.pidsLimitHits > 0 { return (.pids, pidsEvidence) }
         let signal = status & 0x7f
         if signal == SIGSYS { return (.seccomp, [Evidence("signal", UInt64(SIGSYS))]) }
-        if isWorkspaceFull || signal == SIGXFSZ { return (.disk, diskEvidence) }
+        if isWorkspaceFull { return (.disk, diskEvidence) }
         if signal != 0 { return (.signal(signal), [Evidence("signal", UInt64(signal))]) }
         return (.exit((status >> 8) & 0xff), [])
     }
 
-    private func isSignalled(_ signal: Int32) -> Bool {
-        ending.waitStatus & 0x7f == signal
+    /// The kernel's own limit on one process's CPU time was first. A job can send itself SIGXCPU;
+    /// it cannot make up the counter.
+    private var isOverCPUTime: Bool {
+        ending.waitStatus & 0x7f == SIGXCPU
+            && counters.cpuMicroseconds >= limits.cpuTime.wholeNanoseconds / 1000
     }
 
     /// Full to the last page, or to the last inode.

@@ -36,7 +36,9 @@ struct MountCheck {
         if layers.has(.workspaceSize) {
             let inodes = policy.limits.workspaceInodes
             workspace.superOptions = [
-                "size=\(policy.limits.workspaceBytes / 1024)k", "nr_inodes=\(inodes)",
+                // The kernel rounds up to whole pages.
+                "size=\((policy.limits.workspaceBytes + 4095) / 4096 * 4)k",
+                "nr_inodes=\(inodes)",
             ]
         }
         requirements.append(workspace)

@@ -411,7 +411,8 @@ package actor Sandbox {
         }
     }
 
-    /// A process that has just died may count for a moment longer.
+    /// A process that has just died may count for a moment longer, and no event tells when it no
+    /// longer does (v1).
     private func removeBusy(_ cell: Cell) async {
         for _ in 0..<200 {
             await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in

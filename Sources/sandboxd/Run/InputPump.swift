@@ -30,7 +30,9 @@ enum InputPump {
             while true {
                 let count = try kernel { read(0, buffer.baseAddress, buffer.count) }
                 if count == 0 { break }
-                let line = JSONValue.object(["stdin": .string(Base64.encode(Array(buffer[..<count])))])
+                let line = JSONValue.object([
+                    "stdin": .string(Base64.encode(Array(buffer[..<count])))
+                ])
                 try connection.send(line.bytes + [10])
             }
             try connection.finish()

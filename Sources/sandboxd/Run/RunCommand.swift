@@ -13,7 +13,8 @@ struct RunCommand: ParsableCommand {
             Standard output and error come out as they happen. The exit status is the command's own; \
             128+n when signal n killed it; 124 at the deadline (wall or CPU time); 125 when sandboxd \
             itself failed, or ended the run for another cap or because it was cancelled; 126 when \
-            the command cannot be executed; 127 when it is not there; 137 when it ran out of memory.
+            the command cannot be executed; 127 when it is not there; 137 when it ran out of \
+            memory; 159 when the system call filter killed it; 64 for a wrong option.
             """
     )
 
