@@ -214,7 +214,9 @@ static int step_landlock(const struct confinement *job) {
 
 static int step_descriptors(const struct confinement *job) {
     if (!layer(job, SBX_LAYER_DESCRIPTORS)) {
-        return (int)sys3(__NR_close_range, 4, ~0u, 0);
+        // For a control run: a descriptor of init's that survives the execve. 3 is its channel.
+        long leaked = sys3(__NR_fcntl, 3, 0 /* F_DUPFD */, 64);
+        return leaked < 0 ? (int)leaked : 0;
     }
     return (int)sys3(__NR_close_range, 3, ~0u, CLOSE_RANGE_CLOEXEC);
 }

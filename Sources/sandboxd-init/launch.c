@@ -56,7 +56,7 @@ static int fail(int channel, int step, int error) {
     return 125;
 }
 
-int launch(int channel) {
+int launch(int channel, const char *layers) {
     static struct packet packet;
     struct sbx_signal map_me;
     long parent = sys0(__NR_getppid);
@@ -80,7 +80,7 @@ int launch(int channel) {
         (error = (int)sys3(__NR_setresuid, 0, 0, 0)) < 0) {
         return fail(channel, SBX_STEP_CREDENTIALS, error);
     }
-    static const char *const arguments[] = {"sandboxd-init", "launch-mapped", NULL};
+    const char *const arguments[] = {"sandboxd-init", "launch-mapped", layers, NULL};
     static const char *const environment[] = {NULL};
     error = (int)sys3(__NR_execve, "/proc/self/exe", arguments, environment);
     return fail(channel, SBX_STEP_EXECVE, error);
@@ -234,14 +234,16 @@ static int serve(int channel) {
     }
 }
 
-int launch_mapped(int channel) {
+int launch_mapped(int channel, const char *layers) {
+    uint32_t bits = (uint32_t)text_counter(layers, text_length(layers), "");
     long parent = sys0(__NR_getppid);
     int error = die_with_parent(parent);
     if (error < 0 || (error = (int)sys2(__NR_prctl, PR_SET_DUMPABLE, 0)) < 0) {
         return fail(channel, SBX_STEP_PARENT_DEATH, error);
     }
-    error = (int)sys1(__NR_unshare, CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS |
-                                        CLONE_NEWNET);
+    // What a control run leaves out it leaves out here too, or its sandboxes would only be in the
+    // launcher's namespaces and never in the host's.
+    error = (int)sys1(__NR_unshare, namespaces(bits) & ~(uint64_t)CLONE_NEWUSER);
     if (error < 0) {
         return fail(channel, SBX_STEP_NAMESPACES, error);
     }

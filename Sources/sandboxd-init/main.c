@@ -3,9 +3,9 @@
 // sandboxd-init: the only code of the project that runs between a user namespace's birth and the
 // job's execve.
 //
-//   launch           the native engine's fork server (launch.c), control on descriptor 3
-//   launch-mapped    the same, executed again once its user ids are mapped; never by hand
-//   janitor DIR…     outlives the daemon and removes what it left (janitor.c)
+//   launch LAYERS          the native engine's fork server (launch.c), control on descriptor 3
+//   launch-mapped LAYERS   the same, executed again once its user ids are mapped
+//   janitor PATH…          outlives the daemon and removes what it left (janitor.c)
 #include "janitor.h"
 #include "launch.h"
 #include "sys.h"
@@ -15,11 +15,11 @@
 #define INHERITED_FD 3
 
 static int run(int argc, const char *const *argv) {
-    if (argc >= 2 && text_equal(argv[1], "launch")) {
-        return launch(INHERITED_FD);
+    if (argc >= 3 && text_equal(argv[1], "launch")) {
+        return launch(INHERITED_FD, argv[2]);
     }
-    if (argc >= 2 && text_equal(argv[1], "launch-mapped")) {
-        return launch_mapped(INHERITED_FD);
+    if (argc >= 3 && text_equal(argv[1], "launch-mapped")) {
+        return launch_mapped(INHERITED_FD, argv[2]);
     }
     if (argc >= 3 && text_equal(argv[1], "janitor")) {
         return janitor(INHERITED_FD, argc - 2, argv + 2);

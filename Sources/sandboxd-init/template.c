@@ -85,7 +85,8 @@ static int make_dev(const struct sbx_template *wanted) {
         error = make_directory("dev/shm", 0755);
     }
     if (error == 0) {
-        error = make_directory("dev/.sandboxd", 0755);
+        // Passable by name, for init, and not to be listed.
+        error = make_directory("dev/.sandboxd", 0711);
     }
     if (error == 0) {
         error = make_directory("dev/.sandboxd/empty", 0555);
@@ -116,8 +117,11 @@ static int make_synthetic(const struct packet *packet) {
 }
 
 /// The old root goes; what is left is the image with its own /dev and /proc.
-static int enter_root(void) {
-    int error = mount_at("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
+static int enter_root(const struct sbx_template *wanted) {
+    // Only the owner of a PID namespace may mount its /proc.
+    int is_own = (wanted->layers & SBX_LAYER_PID_NAMESPACE) != 0;
+    int error = is_own ? mount_at("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL)
+                       : mount_at("/proc", "proc", NULL, MS_BIND | MS_REC, NULL);
     if (error == 0) {
         error = (int)sys2(__NR_pivot_root, ".", ".");
     }
@@ -160,5 +164,5 @@ int template_make(int channel, struct packet *packet, int *ret_step) {
         return error;
     }
     *ret_step = SBX_STEP_ROOT;
-    return enter_root();
+    return enter_root(&wanted);
 }

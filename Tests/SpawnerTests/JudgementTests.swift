@@ -14,6 +14,7 @@ struct Case: Sendable, CustomTestStringConvertible {
     var reasons: [sbx_reason] = []
     var oomKills: UInt64 = 0
     var forksRefused: UInt64 = 0
+    var cpuMicroseconds: UInt64 = 0
     var bytesFree: UInt64 = 1 << 20
     var inodesFree: UInt64 = 100
     var executionError: Errno?
@@ -35,8 +36,12 @@ struct Case: Sendable, CustomTestStringConvertible {
         Case(fact: "a core dump's signal", status: 11 | 0x80, verdict: .signal(11)),
         Case(fact: "SIGSYS is the filter", status: 31, verdict: .seccomp),
         Case(fact: "SIGSYS with its core bit too", status: 31 | 0x80, verdict: .seccomp),
-        Case(fact: "SIGXCPU is CPU time", status: 24, verdict: .cpuTime),
-        Case(fact: "SIGXFSZ is the workspace", status: 25, verdict: .disk),
+        Case(
+            fact: "SIGXCPU with the CPU time used up is CPU time", status: 24,
+            cpuMicroseconds: .max, verdict: .cpuTime),
+        Case(fact: "SIGXCPU by the job's own hand is a signal", status: 24, verdict: .signal(24)),
+        Case(fact: "SIGXFSZ with room left is a signal", status: 25, verdict: .signal(25)),
+        Case(fact: "SIGXFSZ without is the workspace", status: 25, bytesFree: 0, verdict: .disk),
         Case(fact: "a failure without a page left", status: failed, bytesFree: 4095, verdict: .disk),
         Case(fact: "a failure with a page left", status: failed, bytesFree: 4096, verdict: .exit(1)),
         Case(fact: "a failure without an inode left", status: failed, inodesFree: 0, verdict: .disk),
@@ -104,6 +109,7 @@ struct JudgementTests {
         var counters = CgroupCounters()
         counters.oomKills = one.oomKills
         counters.pidsLimitHits = one.forksRefused
+        counters.cpuMicroseconds = one.cpuMicroseconds
         return Judgement(
             limits: try Self.limits(),
             ending: Ending(

@@ -21,6 +21,9 @@ final class Launcher {
     typealias Answer = (Result<Descriptor, SpawnError>) -> Void
 
     private static let startLimit = Duration.seconds(10)
+    /// How often, and how long in between, a launcher's death is looked for: a second in all.
+    private static let deathLooks = 500
+    private static let deathPauseMicroseconds: UInt32 = 2000
 
     private let image: RootImage
     private let ids: SubordinateIDs
@@ -55,7 +58,7 @@ final class Launcher {
             try Channel(ours, on: loop) { [unowned self] event in self.handle(event) }
         }
         process = try Self.host("starting sandboxd-init") { () throws(Errno) in
-            try Self.spawn(program, inherited: theirs)
+            try Self.spawn(program, inherited: theirs, layers: layers)
         }
         try await withCheckedThrowingContinuation { continuation in
             state = .starting(continuation)
@@ -67,10 +70,11 @@ final class Launcher {
 
     private static func spawn(
         _ program: InitProgram,
-        inherited: Descriptor
+        inherited: Descriptor,
+        layers: UInt32
     ) throws(Errno) -> pid_t {
         try kernel {
-            ArgumentVector.with(["sandboxd-init", "launch"]) {
+            ArgumentVector.with(["sandboxd-init", "launch", String(layers)]) {
                 clx_spawn(program.path, $0, inherited.number, -1)
             }
         }
@@ -223,15 +227,26 @@ final class Launcher {
         deadline.map(loop.cancel)
         channel?.close()
         channel = nil
-        if process > 0 {
-            kill(process, SIGKILL)
-            // It has just been killed; nothing but this thread waits for it.
-            waitpid(process, nil, 0)
-            process = -1
-        }
+        waitForDeath()
         let waiting = answers
         answers = [:]
         for answer in waiting.values { answer(.failure(error)) }
         if case .starting(let continuation) = before { continuation.resume(throwing: error) }
+    }
+
+    /// Without its channel the launcher ends by itself, and the outer process ends only when the
+    /// whole PID namespace is dead: then nothing of any sandbox lives. One that does not is killed.
+    private func waitForDeath() {
+        guard process > 0 else { return }
+        for _ in 0..<Self.deathLooks {
+            if waitpid(process, nil, WNOHANG) != 0 {
+                process = -1
+                return
+            }
+            usleep(Self.deathPauseMicroseconds)
+        }
+        kill(process, SIGKILL)
+        waitpid(process, nil, 0)
+        process = -1
     }
 }

@@ -25,7 +25,11 @@ struct MountCheck {
                 target: "/",
                 options: layers.has(.readOnlyRoot) ? ["ro", "nosuid"] : ["nosuid"]
             ),
-            Requirement(target: "/proc", type: "proc", options: ["nosuid", "nodev", "noexec"]),
+            Requirement(
+                target: "/proc",
+                type: "proc",
+                options: layers.has(.pidNamespace) ? ["nosuid", "nodev", "noexec"] : []
+            ),
             Requirement(target: "/dev/shm", type: "tmpfs", options: ["nosuid", "nodev"]),
         ]
         var workspace = Requirement(

@@ -84,8 +84,9 @@ struct Ending: Sendable, CustomTestStringConvertible {
                 .limited(["workspace_inodes": 64]),
             verdict: "disk", evidence: ["workspace_inodes_limit", "workspace_inodes"]),
         Ending(
-            fact: "a file larger than the workspace", run: Run(["truncate", "-s", "1T", "f"]),
-            verdict: "disk", evidence: ["workspace_limit_bytes"]),
+            fact: "a file larger than the workspace could be, in a workspace that is not full",
+            run: Run(["truncate", "-s", "1T", "f"]), verdict: "signal", signal: 25,
+            evidence: ["signal"]),
     ]
 }
 
