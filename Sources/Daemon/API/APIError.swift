@@ -10,6 +10,7 @@ enum APIError: Error, CustomStringConvertible {
     case unknownProfile(String, known: [String])
     case policy(PolicyError)
     case image(ImageError)
+    case noEngine(profile: String, wanted: [EngineKind])
     case notAdmitted(Admission.Refusal)
     case tooLarge(limitBytes: Int)
     case noArtifact(String)
@@ -19,7 +20,7 @@ enum APIError: Error, CustomStringConvertible {
         switch self {
         case .invalid, .policy: .badRequest
         case .unknownProfile, .noArtifact: .notFound
-        case .image: .serviceUnavailable
+        case .image, .noEngine: .serviceUnavailable
         case .notAdmitted(.stopping): .serviceUnavailable
         case .notAdmitted(.neverFits): .badRequest
         case .notAdmitted: .tooManyRequests
@@ -34,6 +35,7 @@ enum APIError: Error, CustomStringConvertible {
         case .unknownProfile: "unknown_profile"
         case .policy: "loosening"
         case .image: "image"
+        case .noEngine: "engine"
         case .notAdmitted(.stopping): "stopping"
         case .notAdmitted(.neverFits): "never_fits"
         case .notAdmitted: "memory"
@@ -58,6 +60,9 @@ enum APIError: Error, CustomStringConvertible {
             "there is no profile '\(name)' (known: \(known.joined(separator: ", ")))"
         case .policy(let error): "\(error)"
         case .image(let error): "\(error)"
+        case .noEngine(let profile, let wanted):
+            "profile '\(profile)' runs on \(wanted.map(\.rawValue).joined(separator: ", ")) only, "
+                + "and this daemon has the engine native"
         case .notAdmitted(let refusal): "\(refusal)"
         case .tooLarge(let limit): "the body is larger than \(limit) bytes"
         case .noArtifact(let digest): "there is no artifact with sha256 '\(digest)'"

@@ -19,64 +19,34 @@ struct InfoRoutes: Sendable {
         try JSONAnswer.response(["ok": true])
     }
 
-    private struct Profiles: Encodable {
-        struct Profile: Encodable {
-            let name: String
-            let description: String
-            let image: String
-            let engines: [String]
-            let limits: [String: UInt64]
-        }
-        let profiles: [Profile]
-    }
-
     /// `GET /v1/profiles`.
     func profiles(_ request: Request, _ context: CallContext) async throws -> Response {
-        let profiles = runs.catalogue.names.compactMap { name in
-            runs.catalogue.entry(named: name).map { entry in
-                Profiles.Profile(
-                    name: name,
-                    description: entry.policy.summary,
-                    image: entry.policy.image,
-                    engines: entry.policy.engines.map(\.rawValue),
-                    limits: LimitNames.values(entry.policy.limits)
-                )
-            }
+        let policies = runs.catalogue.names.compactMap { runs.catalogue.entry(named: $0)?.policy }
+        let profiles = policies.map { policy -> JSONObject in
+            [
+                "name": policy.name, "description": policy.summary, "image": policy.image,
+                "engines": policy.engines.map(\.rawValue),
+                "limits": LimitNames.values(policy.limits),
+            ]
         }
-        return try JSONAnswer.response(Profiles(profiles: profiles))
-    }
-
-    private struct Status: Encodable {
-        struct Native: Encodable {
-            let ready: Bool
-            let missing_layers: [String]
-        }
-        struct Memory: Encodable {
-            let capacity_bytes: UInt64
-            let reserved_bytes: UInt64
-        }
-        let native: Native
-        let memory: Memory
-        let runs: Int
-        let finished: UInt64
+        return try JSONAnswer.response(["profiles": profiles] as JSONObject)
     }
 
     /// `GET /v1/status`.
     func status(_ request: Request, _ context: CallContext) async throws -> Response {
         let status = await runs.status
+        let admission = status.admission
+        let native: JSONObject = [
+            "ready": admission.isOpen, "missing_layers": status.missingLayers.map(\.rawValue),
+        ]
+        let memory: JSONObject = [
+            "capacity_bytes": admission.capacityBytes, "reserved_bytes": admission.reservedBytes,
+        ]
         return try JSONAnswer.response(
-            Status(
-                native: .init(
-                    ready: status.admission.isOpen,
-                    missing_layers: status.missingLayers.map(\.rawValue)
-                ),
-                memory: .init(
-                    capacity_bytes: status.admission.capacityBytes,
-                    reserved_bytes: status.admission.reservedBytes
-                ),
-                runs: status.admission.runs,
-                finished: status.finished
-            )
+            [
+                "native": native, "memory": memory, "runs": admission.runs,
+                "finished": status.finished,
+            ] as JSONObject
         )
     }
 

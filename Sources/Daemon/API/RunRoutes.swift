@@ -32,7 +32,7 @@ struct RunRoutes: Sendable {
         let input = spec.input == .streamed ? lines : nil
         if wantsObject {
             let result = await run(ticket, context, input: input)
-            return try JSONAnswer.response(RunReport(result))
+            return try JSONAnswer.response(RunReport.object(result))
         }
         return Response(
             status: .ok,

@@ -62,6 +62,9 @@ actor RunService {
         let policy = try APIError.refusing { () throws(PolicyError) in
             try entry.policy.tightened(by: spec.limits.tightening)
         }
+        guard policy.engines.contains(.native) else {
+            throw .noEngine(profile: policy.name, wanted: policy.engines)
+        }
         let image = try APIError.refusing { () throws(ImageError) in
             try catalogue.image(of: policy)
         }
