@@ -200,7 +200,7 @@ struct sbx_launched {
 };
 
 /// What every sandbox of an engine has: it does not depend on a run, so it can be made ahead.
-/// Trailing: NUL-terminated paths below /proc that are hidden.
+/// Trailing: NUL-terminated paths below /proc that are hidden; a directory's ends in a slash.
 struct sbx_prepare {
     struct sbx_header header;
     uint32_t layers;

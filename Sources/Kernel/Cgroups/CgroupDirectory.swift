@@ -2,6 +2,39 @@
 internal import Glibc
 internal import SystemPackage
 
+/// One file of a cgroup, held open: the kernel answers anew at every read from its start.
+struct CgroupFile: Sendable {
+    let path: String
+    let descriptor: Descriptor
+
+    /// Writes a value with one write.
+    func write(_ text: String) throws(Errno) {
+        let bytes = Array(text.utf8)
+        _ = try kernel { pwrite(descriptor.number, bytes, bytes.count, 0) }
+    }
+
+    /// Reads it, at most a page.
+    func read() throws(Errno) -> String {
+        try Self.read(descriptor)
+    }
+
+    /// Reads what an open file of a cgroup says now.
+    static func read(_ descriptor: Descriptor) throws(Errno) -> String {
+        try withUnsafeTemporaryAllocation(byteCount: 4096, alignment: 16) {
+            buffer throws(Errno) in
+            let count = try kernel {
+                pread(descriptor.number, buffer.baseAddress, buffer.count, 0)
+            }
+            return String(decoding: buffer[..<count], as: UTF8.self)
+        }
+    }
+
+    /// The number in it; `max` is nil.
+    func number() throws(Errno) -> UInt64? {
+        UInt64(try read().prefix { $0 != "\n" })
+    }
+}
+
 /// One directory of a cgroup hierarchy, held open, so that each file costs one short look-up.
 struct CgroupDirectory: Sendable {
     let path: String
@@ -28,6 +61,11 @@ struct CgroupDirectory: Sendable {
             _ = unlinkat(descriptor.number, name, AT_REMOVEDIR)
             throw error
         }
+    }
+
+    /// Opens a file of it, to write and to read back.
+    func file(_ name: String) throws(Errno) -> CgroupFile {
+        CgroupFile(path: path + "/" + name, descriptor: try descriptor.open(name, O_RDWR))
     }
 
     /// Removes an empty child. One that is gone already is fine.

@@ -117,8 +117,13 @@ struct CgroupV1: Cgroup {
     private let parents: [CgroupDirectory]
     private let memory: CgroupDirectory
     private let pids: CgroupDirectory
-    private let cpu: CgroupDirectory
     private let cpuacct: CgroupDirectory
+    // Opened with the cgroup, ahead of its run: a run only writes and reads them back.
+    private let memoryLimit: CgroupFile
+    private let memoryAndSwapLimit: CgroupFile
+    private let pidsLimit: CgroupFile
+    private let cpuPeriod: CgroupFile
+    private let cpuQuota: CgroupFile
 
     init(
         name: String,
@@ -130,8 +135,13 @@ struct CgroupV1: Cgroup {
     ) throws(CgroupError) {
         self.name = name
         self.parents = parents
-        (self.memory, self.pids, self.cpu, self.cpuacct) = (memory, pids, cpu, cpuacct)
+        (self.memory, self.pids, self.cpuacct) = (memory, pids, cpuacct)
         do throws(Errno) {
+            memoryLimit = try memory.file("memory.limit_in_bytes")
+            memoryAndSwapLimit = try memory.file("memory.memsw.limit_in_bytes")
+            pidsLimit = try pids.file("pids.max")
+            cpuPeriod = try cpu.file("cpu.cfs_period_us")
+            cpuQuota = try cpu.file("cpu.cfs_quota_us")
             var seen: Set<String> = []
             var joinFiles: [Descriptor] = []
             for directory in [memory, pids, cpu, cpuacct]
@@ -167,31 +177,30 @@ struct CgroupV1: Cgroup {
     }
 
     func apply(_ limits: CgroupLimits) throws(CgroupError) {
-        let memoryAndSwap = limits.memoryBytes + limits.swapBytes
         // The order is the kernel's: memory before memory and swap together.
-        let values: [(CgroupDirectory, String, UInt64)] = [
-            (memory, "memory.limit_in_bytes", limits.memoryBytes),
-            (memory, "memory.memsw.limit_in_bytes", memoryAndSwap),
-            (pids, "pids.max", UInt64(limits.pids)),
-            (cpu, "cpu.cfs_period_us", CgroupLimits.cpuPeriodMicroseconds),
-            (cpu, "cpu.cfs_quota_us", limits.cpuQuotaMicroseconds),
+        let values: [(CgroupFile, UInt64)] = [
+            (memoryLimit, limits.memoryBytes),
+            (memoryAndSwapLimit, limits.memoryBytes + limits.swapBytes),
+            (pidsLimit, UInt64(limits.pids)),
+            (cpuPeriod, CgroupLimits.cpuPeriodMicroseconds),
+            (cpuQuota, limits.cpuQuotaMicroseconds),
         ]
-        for (directory, file, value) in values {
-            do throws(Errno) { try directory.write(file, String(value)) } catch {
-                throw .refused(file: directory.path + "/" + file, error)
+        for (file, value) in values {
+            try CgroupError.refusing(file.path) { () throws(Errno) in
+                try file.write(String(value))
             }
         }
     }
 
     func applied() throws(Errno) -> CgroupLimits {
-        let memoryBytes = try memory.number("memory.limit_in_bytes") ?? .max
-        let both = try memory.number("memory.memsw.limit_in_bytes") ?? .max
-        let quota = try cpu.number("cpu.cfs_quota_us") ?? .max
-        let period = try cpu.number("cpu.cfs_period_us") ?? 1
+        let memoryBytes = try memoryLimit.number() ?? .max
+        let both = try memoryAndSwapLimit.number() ?? .max
+        let quota = try cpuQuota.number() ?? .max
+        let period = try cpuPeriod.number() ?? 1
         return CgroupLimits(
             memoryBytes: memoryBytes,
             swapBytes: both &- memoryBytes,
-            pids: UInt32(clamping: try pids.number("pids.max") ?? .max),
+            pids: UInt32(clamping: try pidsLimit.number() ?? .max),
             cpuMillicores: UInt32(
                 clamping: quota.multipliedReportingOverflow(by: 1000).partialValue / period
             )
@@ -214,22 +223,27 @@ struct CgroupV1: Cgroup {
 
     func counters() throws(Errno) -> CgroupCounters {
         var counters = CgroupCounters()
-        let oom = try memory.read("memory.oom_control")
+        let total = try CgroupFile.read(meters.cpuUsage)
         // The sum is exact; the two parts are sampled at the timer's tick, so they only share it.
-        let user = try cpuacct.number("cpuacct.usage_user") ?? 0
-        let system = try cpuacct.number("cpuacct.usage_sys") ?? 0
-        counters.cpuMicroseconds = (try cpuacct.number("cpuacct.usage") ?? 0) / 1000
+        let parts = try cpuacct.read("cpuacct.stat")
+        let user = KernelFile.counter("user", in: parts) ?? 0
+        let system = KernelFile.counter("system", in: parts) ?? 0
+        counters.cpuMicroseconds = (UInt64(total.prefix { $0 != "\n" }) ?? 0) / 1000
         counters.cpuUserMicroseconds = UInt64(
             Double(counters.cpuMicroseconds) * Double(user) / Double(max(1, user + system))
         )
         counters.memoryPeakBytes = try memory.number("memory.max_usage_in_bytes")
         counters.pidsPeak = try pids.numberIfPresent("pids.peak")
+        let events = try CgroupFile.read(meters.pidsEvents)
+        counters.pidsLimitHits = KernelFile.counter("max", in: events) ?? 0
+        let oom = try CgroupFile.read(meters.oomCounter)
         counters.oomKills = KernelFile.counter("oom_kill", in: oom) ?? 0
-        // Without swap it is the sum of memory and swap that is run into.
-        counters.memoryLimitHits =
-            (try memory.number("memory.failcnt") ?? 0)
-            + (try memory.number("memory.memsw.failcnt") ?? 0)
-        counters.pidsLimitHits = KernelFile.counter("max", in: try pids.read("pids.events")) ?? 0
+        if counters.oomKills > 0 {
+            // Without swap it is the sum of memory and swap that is run into.
+            counters.memoryLimitHits =
+                (try memory.number("memory.failcnt") ?? 0)
+                + (try memory.number("memory.memsw.failcnt") ?? 0)
+        }
         return counters
     }
 

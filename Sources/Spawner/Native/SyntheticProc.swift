@@ -14,17 +14,29 @@ enum SyntheticProc {
     /// The most CPUs that a synthetic file is made for.
     static let cpusMax = 32
 
-    /// Below /proc: what tells about the host or about other users of it. What this kernel does not
-    /// have is skipped, and so is what only the host's root may open: no sandbox has his id.
-    static let masked = [
-        "acpi", "asound", "bootconfig", "buddyinfo", "bus", "cgroups", "cmdline", "config.gz",
-        "consoles", "crypto", "diskstats", "driver", "dynamic_debug", "fs", "interrupts", "iomem",
-        "ioports", "irq", "kallsyms", "kcore", "key-users", "keys", "kmsg", "kpagecgroup",
-        "kpagecount", "kpageflags", "latency_stats", "locks", "mdstat", "modules", "mtrr",
-        "pagetypeinfo", "partitions", "pressure", "sched_debug", "schedstat", "scsi", "slabinfo",
-        "softirqs", "swaps", "sysrq-trigger", "timer_list", "tty", "vmallocinfo", "vmstat",
-        "zoneinfo",
-    ].filter(isOpenToOthers).map { "/proc/" + $0 }
+    /// Below /proc: what tells about the host's hardware, its other users or its kernel's addresses,
+    /// and what would show how many CPUs it has. What this kernel does not have is skipped, and so is
+    /// what only the host's root may open: no sandbox has his id.
+    static let masked: [Masked] = [
+        "acpi", "asound", "bootconfig", "bus", "cmdline", "config.gz", "diskstats", "driver", "fs",
+        "interrupts", "irq", "kallsyms", "kcore", "key-users", "keys", "latency_stats", "locks",
+        "modules", "partitions", "pressure", "sched_debug", "schedstat", "scsi", "softirqs",
+        "sysrq-trigger", "timer_list", "vmallocinfo", "zoneinfo",
+    ].compactMap(Masked.init)
+
+    /// A file or a directory to hide.
+    struct Masked: Sendable, Hashable {
+        let path: String
+        let isDirectory: Bool
+
+        /// nil when nobody but root could open it, or when it is not there.
+        init?(_ name: String) {
+            var status = stat()
+            path = "/proc/" + name
+            guard lstat(path, &status) == 0, status.st_mode & 0o007 != 0 else { return nil }
+            isDirectory = status.st_mode & S_IFMT == S_IFDIR
+        }
+    }
 
     /// Which synthetic file covers which of /proc's, for a sandbox that sees `cpus` CPUs.
     static func covered(cpus: Int) -> [(name: String, path: String)] {
@@ -50,11 +62,6 @@ enum SyntheticProc {
             files.append(File(name: "stat.\(count)", content: Array(statText(cpus: count).utf8)))
         }
         return files
-    }
-
-    private static func isOpenToOthers(_ name: String) -> Bool {
-        var status = stat()
-        return lstat("/proc/" + name, &status) == 0 && status.st_mode & 0o007 != 0
     }
 
     private static func cpuStanzas() -> [String] {

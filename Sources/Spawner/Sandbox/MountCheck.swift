@@ -50,7 +50,7 @@ struct MountCheck {
             requirements.append(Requirement(target: "/proc/sys", options: ["ro"]))
         }
         self.requirements = requirements
-        covered = layers.has(.procMasks) ? SyntheticProc.masked : []
+        covered = layers.has(.procMasks) ? SyntheticProc.masked.map(\.path) : []
     }
 
     /// The differences, each a sentence.

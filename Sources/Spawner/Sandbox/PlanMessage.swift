@@ -30,7 +30,7 @@ enum PlanMessage {
     }
 
     private static let maskedPaths = SyntheticProc.masked.reduce(into: [UInt8]()) {
-        $0 += Array($1.utf8) + [0]
+        $0 += Array(($1.path + ($1.isDirectory ? "/" : "")).utf8) + [0]
     }
 
     /// The message, what follows it, and its descriptors.
