@@ -55,6 +55,8 @@ package actor Sandbox {
     private var isCancelled = false
     private var isOutputExceeded = false
     private var isFinished = false
+    private var hasInputEnded = false
+    private var inputWaiters: [CheckedContinuation<Void, Never>] = []
     private var outputWaiter: CheckedContinuation<Void, Never>?
 
     private var counters = CgroupCounters()
@@ -103,14 +105,25 @@ package actor Sandbox {
         }
     }
 
-    /// Writes to the job's standard input; comes back when the pipe has taken it.
+    /// Writes to the job's standard input, once there is one; comes back when the pipe has taken it,
+    /// or when nobody will ever read it.
     package func feed(_ bytes: [UInt8]) async {
+        while input == nil, !isFinished {
+            await withCheckedContinuation { inputWaiters.append($0) }
+        }
         await input?.feed(bytes)
     }
 
-    /// The end of the job's standard input.
+    /// The end of the job's standard input, after what was fed.
     package func endInput() {
+        hasInputEnded = true
         input?.end()
+    }
+
+    private func wakeFeeders() {
+        let waiting = inputWaiters
+        inputWaiters = []
+        for continuation in waiting { continuation.resume() }
     }
 
     /// Ends the run with the verdict `cancelled`, unless it has ended already.
@@ -150,6 +163,7 @@ package actor Sandbox {
         result.timing.teardown = done.milliseconds(since: ended)
         result.timing.total = done.milliseconds(since: began)
         isFinished = true
+        wakeFeeders()
         outputWaiter?.resume()
         outputWaiter = nil
         return result
@@ -233,6 +247,8 @@ package actor Sandbox {
         let pipe = try InputPipe(inWriting, on: loop)
         if case .bytes(let bytes) = request.input { pipe.fill(bytes) }
         input = pipe
+        if hasInputEnded { pipe.end() }
+        wakeFeeders()
         return [inReading, outWriting, errorWriting]
     }
 
