@@ -62,6 +62,21 @@ def cpu_milliseconds(daemon):
         return nanoseconds / 1e6
 
 
+def machine_busy(seconds):
+    """Which part of the machine's processors is at work while this program waits."""
+    before = _machine_ticks()
+    time.sleep(seconds)
+    busy, total = (now - then for now, then in zip(_machine_ticks(), before))
+    return busy / max(total, 1)
+
+
+def _machine_ticks():
+    """Ticks at work, and all ticks, of all processors together (proc(5))."""
+    ticks = [int(word) for word in _read("/proc/stat").split("\n", 1)[0].split()[1:9]]
+    idle = ticks[3] + ticks[4]
+    return sum(ticks) - idle, sum(ticks)
+
+
 def descendants(pid):
     """Every process below this one. One that ends meanwhile is left out."""
     found = []

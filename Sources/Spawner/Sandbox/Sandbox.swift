@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import CChannel
-internal import CLinux
-internal import Glibc
 internal import Kernel
 internal import Policy
 internal import SystemPackage
@@ -12,15 +10,6 @@ internal import SystemPackage
 /// the job out of the gate only when the kernel's own account agrees with the policy, and always
 /// ends with a result. It runs on the engine's event loop.
 package actor Sandbox {
-    /// What can happen to it, in the order in which it happened.
-    private enum Signal {
-        case launched(Result<Descriptor, SpawnError>)
-        case message(InitMessage)
-        case closed(violation: String?)
-        case exited
-        case late
-    }
-
     /// How long init may take to make the sandbox, and to go away.
     private static let setupLimit = Duration.seconds(20)
     private static let teardownLimit = Duration.seconds(20)
@@ -37,27 +26,13 @@ package actor Sandbox {
     private let filter: [UInt8]
     private let store: ArtifactStore
 
-    private var channel: Channel?
+    private let link: InitLink
+    private var streams: JobStreams?
     private var cell: Cell?
-    private var initProcess: Descriptor?
-    private var initWatch: EventLoop.Watch?
-    private var input: InputPipe?
-    private var output: OutputPipe?
-    private var errorOutput: OutputPipe?
 
-    private var signals: [Signal] = []
-    private var waiter: CheckedContinuation<Void, Never>?
-    private var timer: EventLoop.Timer?
-
-    private var isLaunchPending = false
-    private var hasExited = false
-    private var isClosed = false
     private var isCancelled = false
     private var isOutputExceeded = false
     private var isFinished = false
-    private var hasInputEnded = false
-    private var inputWaiters: [CheckedContinuation<Void, Never>] = []
-    private var outputWaiter: CheckedContinuation<Void, Never>?
 
     private var counters = CgroupCounters()
     private var executionError: Errno?
@@ -76,6 +51,7 @@ package actor Sandbox {
         self.filter = filter
         self.store = store
         loop = engine.loop
+        link = InitLink(on: engine.loop)
         result = RunResult(
             attempt: request.attempt,
             profile: request.policy.name,
@@ -98,39 +74,30 @@ package actor Sandbox {
 
     /// The next pieces of live output; empty when the run is over and all has been told.
     package func nextOutput() async -> [OutputChunk] {
-        while true {
-            let chunks = [output?.take(), errorOutput?.take()].compactMap { $0 }
-            if !chunks.isEmpty || isFinished { return chunks }
-            await withCheckedContinuation { outputWaiter = $0 }
-        }
+        await jobStreams.nextOutput()
+    }
+
+    /// What was kept and not told live; after `run`.
+    package func restOfOutput() -> [OutputChunk] {
+        jobStreams.rest()
     }
 
     /// Writes to the job's standard input, once there is one; comes back when the pipe has taken it,
     /// or when nobody will ever read it.
     package func feed(_ bytes: [UInt8]) async {
-        while input == nil, !isFinished {
-            await withCheckedContinuation { inputWaiters.append($0) }
-        }
-        await input?.feed(bytes)
+        await jobStreams.feed(bytes)
     }
 
     /// The end of the job's standard input, after what was fed.
     package func endInput() {
-        hasInputEnded = true
-        input?.end()
-    }
-
-    private func wakeFeeders() {
-        let waiting = inputWaiters
-        inputWaiters = []
-        for continuation in waiting { continuation.resume() }
+        jobStreams.endInput()
     }
 
     /// Ends the run with the verdict `cancelled`, unless it has ended already.
     package func cancel() {
         guard !isFinished, !isCancelled else { return }
         isCancelled = true
-        killInit()
+        link.kill()
     }
 
     // MARK: The life of a run
@@ -163,26 +130,26 @@ package actor Sandbox {
         result.timing.teardown = done.milliseconds(since: ended)
         result.timing.total = done.milliseconds(since: began)
         isFinished = true
-        wakeFeeders()
-        outputWaiter?.resume()
-        outputWaiter = nil
+        jobStreams.finish()
         return result
     }
 
     /// Everything up to the gate.
     private func make() async throws {
-        setDeadline(after: Self.setupLimit)
-        let cell = try await engine.begin(request) { [self] answer in
-            self.assumeIsolated { $0.signal(.launched(answer)) }
+        link.setDeadline(after: Self.setupLimit)
+        link.isLaunchPending = true
+        let cell: Cell
+        do {
+            cell = try await engine.begin(request) { [self] answer in
+                self.assumeIsolated { $0.link.launched(answer) }
+            }
+        } catch {
+            link.isLaunchPending = false
+            throw error
         }
         self.cell = cell
-        if initProcess == nil { isLaunchPending = signals.isEmpty }
         guard let control = cell.control else { throw SpawnError.lost(during: "setup") }
-        channel = try host("epoll_ctl") { () throws(Errno) in
-            try Channel(control, on: loop) { [unowned self] event in
-                self.assumeIsolated { $0.handle(event) }
-            }
-        }
+        try host("epoll_ctl") { () throws(Errno) in try link.connect(control) }
         let limits = CgroupLimits(request.policy.limits)
         do throws(CgroupError) { try cell.cgroup.apply(limits) } catch {
             throw SpawnError.cgroup(error)
@@ -194,19 +161,18 @@ package actor Sandbox {
     }
 
     private func sendPlan(_ cell: Cell) throws(Errno) {
-        guard let channel else { return }
         let (plan, trailing, meters) = PlanMessage.plan(
             policy: request.policy,
             filter: filter,
             cell: cell
         )
-        try channel.send(SBX_PLAN, plan, trailing: trailing, descriptors: meters)
+        try link.send(SBX_PLAN, plan, trailing: trailing, descriptors: meters)
         let (command, strings) = PlanMessage.command(request)
-        try channel.send(SBX_COMMAND, command, descriptors: try openStreams())
+        try link.send(SBX_COMMAND, command, descriptors: try openStreams())
         let piece = Int(SBX_MESSAGE_MAX) - 64
         for start in stride(from: 0, to: strings.count, by: piece) {
             let end = min(start + piece, strings.count)
-            try channel.send(SBX_BLOB, sbx_blob(), trailing: Array(strings[start..<end]))
+            try link.send(SBX_BLOB, sbx_blob(), trailing: Array(strings[start..<end]))
         }
         for file in request.files {
             let content = try Descriptor.memory(file.content, name: "input")
@@ -216,46 +182,30 @@ package actor Sandbox {
                 mode: file.mode,
                 padding: 0
             )
-            try channel.send(SBX_FILE, message, trailing: file.path, descriptors: [content])
+            try link.send(SBX_FILE, message, trailing: file.path, descriptors: [content])
         }
-        try channel.signal(SBX_START)
+        try link.signal(SBX_START)
     }
 
     /// The job's ends of its three streams.
     private func openStreams() throws(Errno) -> [Descriptor] {
-        let limits = request.policy.limits
-        let (outReading, outWriting) = try Descriptor.pipe()
-        let (errorReading, errorWriting) = try Descriptor.pipe()
-        output = try OutputPipe(
-            outReading,
-            .stdout,
-            limit: limits.outputBytes,
-            isLive: request.isLive,
-            on: loop
-        ) { [unowned self] in self.assumeIsolated { $0.outputCame() } }
-        errorOutput = try OutputPipe(
-            errorReading,
-            .stderr,
-            limit: limits.outputBytes,
-            isLive: request.isLive,
-            on: loop
-        ) { [unowned self] in self.assumeIsolated { $0.outputCame() } }
-        guard request.input != .empty else {
-            return [try Descriptor.open("/dev/null", O_RDONLY), outWriting, errorWriting]
+        try jobStreams.open(request.input, limits: request.policy.limits)
+    }
+
+    /// The streams; they can be waited at before there are any pipes.
+    private var jobStreams: JobStreams {
+        if let streams { return streams }
+        let made = JobStreams(isLive: request.isLive, on: loop) { [unowned self] in
+            self.assumeIsolated { $0.outputCame() }
         }
-        let (inReading, inWriting) = try Descriptor.pipe()
-        let pipe = try InputPipe(inWriting, on: loop)
-        if case .bytes(let bytes) = request.input { pipe.fill(bytes) }
-        input = pipe
-        if hasInputEnded { pipe.end() }
-        wakeFeeders()
-        return [inReading, outWriting, errorWriting]
+        streams = made
+        return made
     }
 
     private func waitForReady() async throws -> Int32 {
         var jobPid: Int32?
-        while jobPid == nil || initProcess == nil {
-            switch await nextSignal() {
+        while jobPid == nil || !link.hasProcess {
+            switch await link.next() {
             case .launched(.success(let process)): try adopt(process)
             case .launched(.failure(let error)): throw error
             case .message(.ready(let pid)) where jobPid == nil: jobPid = pid
@@ -270,14 +220,9 @@ package actor Sandbox {
     }
 
     private func adopt(_ process: Descriptor) throws(SpawnError) {
-        initProcess = process
-        initWatch = try host("epoll_ctl") { () throws(Errno) in
-            try loop.watch(process, for: .readable) { [unowned self] in
-                self.assumeIsolated { $0.initExited() }
-            }
-        }
+        try host("epoll_ctl") { () throws(Errno) in try link.adopt(process) }
         // Whoever cancelled before there was a process to end.
-        if isCancelled { killInit() }
+        if isCancelled { link.kill() }
     }
 
     private func readBack(_ jobPid: Int32, _ limits: CgroupLimits) throws(SpawnError) {
@@ -295,13 +240,13 @@ package actor Sandbox {
     }
 
     private func openGate() throws(SpawnError) {
-        try host("opening the gate") { () throws(Errno) in try channel?.signal(SBX_GATE) }
-        setDeadline(after: request.policy.limits.wallTime + Self.deadlineGrace)
+        try host("opening the gate") { () throws(Errno) in try link.signal(SBX_GATE) }
+        link.setDeadline(after: request.policy.limits.wallTime + Self.deadlineGrace)
     }
 
     private func waitForEnd() async throws -> Ending {
         while true {
-            switch await nextSignal() {
+            switch await link.next() {
             case .message(.failed(.execve, let code)): executionError = code
             case .message(.ended(let ending)): return ending
             case .message(.failed(let step, let code)): throw SpawnError.step(step, code)
@@ -315,8 +260,8 @@ package actor Sandbox {
 
     /// The job is over: reads the counters, takes what init hands out, and says how it ended.
     private func judge(_ ending: Ending) async {
-        setDeadline(after: Self.teardownLimit)
-        closeStreams()
+        link.setDeadline(after: Self.teardownLimit)
+        jobStreams.close()
         readCounters()
         let judgement = Judgement(
             limits: request.policy.limits,
@@ -324,7 +269,7 @@ package actor Sandbox {
             counters: counters,
             executionError: executionError,
             isCancelled: isCancelled,
-            outputBytes: (output?.totalBytes ?? 0) + (errorOutput?.totalBytes ?? 0),
+            outputBytes: jobStreams.totalBytes,
             isOutputExceeded: isOutputExceeded
         )
         (result.verdict, result.evidence) = judgement.verdict()
@@ -339,7 +284,7 @@ package actor Sandbox {
         let limit = Int(request.policy.limits.artifactCount)
         // The end of the channel is a signal too, behind everything that came before it.
         while true {
-            switch await nextSignal() {
+            switch await link.next() {
             case .message(.artifact(let path, let mode, let file)):
                 guard found.count < limit else { return }
                 found.append((path, mode, file))
@@ -355,7 +300,7 @@ package actor Sandbox {
     }
 
     private func fail(_ error: SpawnError) {
-        closeStreams()
+        jobStreams.close()
         result.verdict = isCancelled ? .cancelled : .engineError
         guard !isCancelled else { return }
         result.evidence = [Evidence("step", error.step), Evidence("reason", error.description)]
@@ -373,19 +318,20 @@ package actor Sandbox {
 
     /// Ends whatever lives, removes what was made, and writes the receipt of it.
     private func tearDown() async {
-        setDeadline(after: Self.teardownLimit)
-        if let cell, !hasExited, hasFailed {
+        link.setDeadline(after: Self.teardownLimit)
+        if let cell, !link.hasExited, hasFailed {
             // Where the kernel has no such call, or refuses it, init's death does the same.
             try? cell.cgroup.kill()
         }
         await waitForExit()
-        timer.map(loop.cancel)
-        closeChannel()
-        result.receipt.initDead = hasExited || initProcess == nil
+        link.close()
+        // With its last copy gone, an init that was never taken over ends too.
+        cell?.control = nil
+        result.receipt.initDead = link.hasExited || !link.hasProcess
         if let cell {
             if hasFailed { readCounters() }
             await remove(cell)
-            if hasExited || initProcess == nil { await engine.end(cell) }
+            if result.receipt.initDead { await engine.end(cell) }
         } else {
             result.receipt.processesLeft = 0
             result.receipt.cgroupRemoved = true
@@ -397,18 +343,18 @@ package actor Sandbox {
 
     /// Waits for init's death. A healthy one ends by itself after BYE; any other is killed.
     private func waitForExit() async {
-        if hasFailed { killInit() }
-        while !hasExited {
-            if initProcess == nil, !isLaunchPending { return }
-            switch await nextSignal() {
+        if hasFailed { link.kill() }
+        while !link.hasExited {
+            if !link.hasProcess, !link.isLaunchPending { return }
+            switch await link.next() {
             case .launched(.success(let process)):
                 // Failing to watch it leaves the wait to the deadline.
                 try? adopt(process)
-                killInit()
+                link.kill()
             case .launched(.failure): return
             case .late:
                 result.receipt.problems.append("init did not end in time")
-                killInit()
+                link.kill()
                 return
             default: continue
             }
@@ -487,107 +433,18 @@ package actor Sandbox {
         result.usage.memoryPeakBytes = counters.memoryPeakBytes
         // Without init.
         result.usage.pidsPeak = counters.pidsPeak.map { $0 > 0 ? $0 - 1 : 0 }
-        result.output = output?.kept ?? KeptOutput()
-        result.errorOutput = errorOutput?.kept ?? KeptOutput()
+        (result.output, result.errorOutput) = jobStreams.kept
         for kept in [result.output, result.errorOutput] {
             result.usage.outputKeptBytes += UInt64(kept.head.count + kept.tail.count)
             result.usage.outputDroppedBytes += kept.droppedBytes
         }
     }
 
-    /// What was kept and not told live; after `run`.
-    package func restOfOutput() -> [OutputChunk] {
-        [output?.takeRest(), errorOutput?.takeRest()].compactMap { $0 }
-    }
-
-    private func closeStreams() {
-        input?.close()
-        output?.close()
-        errorOutput?.close()
-    }
-
     private func outputCame() {
-        let total = (output?.totalBytes ?? 0) + (errorOutput?.totalBytes ?? 0)
-        if total > request.policy.limits.outputTotalBytes, !isOutputExceeded {
-            isOutputExceeded = true
-            askToEnd()
-        }
-        outputWaiter?.resume()
-        outputWaiter = nil
-    }
-
-    // MARK: Signals
-
-    /// Has init end the job, so that what it left still comes out.
-    private func askToEnd() {
-        // A channel that does not take it is closed or stuck, which the wait for the end notices.
-        try? channel?.signal(SBX_KILL)
-    }
-
-    /// Ends init, and with it everything in its PID namespace.
-    private func killInit() {
-        guard let initProcess else { return }
-        // It fails for a process that is dead already.
-        _ = clx_pidfd_kill(initProcess.number, SIGKILL)
-    }
-
-    /// Lets go of the control channel: an init that still listens ends.
-    private func closeChannel() {
-        channel?.close()
-        channel = nil
-        cell?.control = nil
-    }
-
-    private func handle(_ event: Channel.Event) {
-        switch event {
-        case .closed(let violation):
-            isClosed = true
-            signal(.closed(violation: violation))
-        case .packet(let packet):
-            if let message = InitMessage(packet) {
-                signal(.message(message))
-            } else {
-                channel?.close()
-                isClosed = true
-                signal(.closed(violation: "message \(packet.type) does not decode"))
-            }
-        }
-    }
-
-    private func initExited() {
-        if let initWatch { loop.unwatch(initWatch) }
-        initWatch = nil
-        hasExited = true
-        signal(.exited)
-    }
-
-    private func signal(_ signal: Signal) {
-        if case .launched = signal { isLaunchPending = false }
-        signals.append(signal)
-        waiter?.resume()
-        waiter = nil
-    }
-
-    /// The next signal. init's death is told only after everything it had said.
-    private func nextSignal() async -> Signal {
-        while true {
-            if let index = signals.firstIndex(where: { isDue($0) }) {
-                return signals.remove(at: index)
-            }
-            await withCheckedContinuation { waiter = $0 }
-        }
-    }
-
-    private func isDue(_ signal: Signal) -> Bool {
-        if case .exited = signal { return isClosed }
-        return true
-    }
-
-    private func setDeadline(after duration: Duration) {
-        timer.map(loop.cancel)
-        timer = loop.schedule(at: .now.advanced(by: duration)) { [unowned self] in
-            self.assumeIsolated { $0.signal(.late) }
-        }
+        guard jobStreams.totalBytes > request.policy.limits.outputTotalBytes, !isOutputExceeded
+        else { return }
+        isOutputExceeded = true
+        link.askToEnd()
     }
 
     private func host<Value>(

@@ -7,6 +7,9 @@ import Testing
 struct Installation: Sendable {
     let directory: String
 
+    /// What the programs need in their environment.
+    let environment: [String: String]
+
     /// The copy, made when first asked for.
     static let shared: Result<Installation, any Error> = Result { try Installation() }
 
@@ -18,11 +21,12 @@ struct Installation: Sendable {
         Self.removedAtExit = strdup(directory)
         chmod(directory, 0o755)
         let files = FileManager.default
-        for name in ["sandboxd", "sandboxd-daemon", "sandboxd-init"] {
+        for name in ["sandboxd", "sandboxd-tools", "sandboxd-daemon", "sandboxd-init"] {
             let source = URL(filePath: build).appending(path: name).resolvingSymlinksInPath()
             try files.copyItem(atPath: source.path, toPath: directory + "/" + name)
             chmod(directory + "/" + name, 0o755)
         }
+        environment = try Self.copyLibraries(of: directory + "/sandboxd-daemon", to: directory)
         let profiles = directory + "/profiles"
         try files.copyItem(atPath: Host.sources + "/../../profiles", toPath: profiles)
         for path in [profiles] + (files.subpaths(atPath: profiles) ?? []).map({ profiles + "/" + $0 })
@@ -39,6 +43,27 @@ struct Installation: Sendable {
         guard let path = removedAtExit else { return }
         // Nobody is left to tell; a directory that stays in /tmp harms nobody.
         try? FileManager.default.removeItem(atPath: String(cString: path))
+    }
+
+    /// A debug build takes Swift's libraries from the toolchain, which may lie in somebody's home.
+    private static func copyLibraries(
+        of program: String, to directory: String
+    ) throws -> [String: String] {
+        var copied = false
+        for line in try Program.run(["ldd", program]).text.split(separator: "\n") {
+            let words = line.split(separator: " ").map(String.init)
+            guard let arrow = words.firstIndex(of: "=>"), words.count > arrow + 1,
+                words[arrow + 1].hasPrefix("/"),
+                try Program.run(Program.asUser + ["test", "-r", words[arrow + 1]]).exitCode != 0
+            else { continue }
+            mkdir(directory + "/lib", 0o755)
+            let name = words[0].trimmingCharacters(in: .whitespaces)
+            let target = directory + "/lib/" + name
+            try FileManager.default.copyItem(atPath: words[arrow + 1], toPath: target)
+            chmod(target, 0o644)
+            copied = true
+        }
+        return copied ? ["LD_LIBRARY_PATH": directory + "/lib"] : [:]
     }
 
     /// The path of one of its programs.

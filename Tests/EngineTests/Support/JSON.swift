@@ -48,6 +48,13 @@ enum JSON: Sendable, Hashable {
     }
 }
 
+extension JSON: CustomStringConvertible {
+    var description: String {
+        // What cannot be encoded is none of the API's, and says so by being empty.
+        String(decoding: (try? bytes) ?? [], as: UTF8.self)
+    }
+}
+
 extension JSON: Codable {
     init(from decoder: any Decoder) throws {
         let value = try decoder.singleValueContainer()
