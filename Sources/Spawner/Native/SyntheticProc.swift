@@ -18,10 +18,11 @@ enum SyntheticProc {
     /// and what would show how many CPUs it has. What this kernel does not have is skipped, and so is
     /// what only the host's root may open: no sandbox has his id.
     static let masked: [Masked] = [
-        "acpi", "asound", "bootconfig", "bus", "cmdline", "config.gz", "diskstats", "driver", "fs",
+        "acpi", "asound", "bootconfig", "buddyinfo", "bus", "cmdline", "config.gz", "diskstats",
+        "driver", "fs",
         "interrupts", "irq", "kallsyms", "kcore", "key-users", "keys", "latency_stats", "locks",
         "modules", "partitions", "pressure", "sched_debug", "schedstat", "scsi", "softirqs",
-        "sysrq-trigger", "timer_list", "vmallocinfo", "zoneinfo",
+        "swaps", "sysrq-trigger", "timer_list", "vmallocinfo", "vmstat", "zoneinfo",
     ].compactMap(Masked.init)
 
     /// A file or a directory to hide.
