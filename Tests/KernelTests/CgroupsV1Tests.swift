@@ -20,7 +20,11 @@ extension Trait where Self == ConditionTrait {
 @Suite("Cgroups, version 1", .delegatedV1, .timeLimit(.minutes(1)))
 struct CgroupsV1Tests {
     private static let limits = CgroupLimits(
-        memoryBytes: 64 << 20, swapBytes: 0, pids: 17, cpuMillicores: 500)
+        memoryBytes: 64 << 20,
+        swapBytes: 0,
+        pids: 17,
+        cpuMillicores: 500
+    )
 
     /// A tree of the test's own, gone afterwards.
     private func inTree(_ body: (CgroupsV1) throws -> Void) throws {

@@ -61,7 +61,9 @@ struct DescriptorTests {
     func socketPath() {
         let long = "/" + String(repeating: "x", count: 107)
         #expect(throws: Errno.fileNameTooLong) { try UnixSocket.connect(long) }
-        #expect(throws: Errno.noSuchFileOrDirectory) { try UnixSocket.connect(String(long.dropLast())) }
+        #expect(throws: Errno.noSuchFileOrDirectory) {
+            try UnixSocket.connect(String(long.dropLast()))
+        }
     }
 
     @Test("a duration in nanoseconds is whole, and never negative")

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Glibc
-import SystemPackage
 import Synchronization
+import SystemPackage
 import Testing
 
 @testable import Kernel
@@ -20,7 +20,8 @@ private actor Watcher {
     }
 
     func watch(
-        _ name: String, _ descriptor: Descriptor,
+        _ name: String,
+        _ descriptor: Descriptor,
         then: (@Sendable (isolated Watcher) -> Void)? = nil
     ) throws {
         watches[name] = try loop.watch(descriptor, for: .readable) { [self] in

@@ -31,7 +31,8 @@ struct MountTableTests {
         arguments: [
             "", " ", "36 35 98:0 / / rw", "36 35 98:0 / / rw - ext4", "a b c d e f g h i j k",
             "- - - - - - - - - - -",
-        ])
+        ]
+    )
     func malformed(line: String) {
         #expect(Mount(line: line[...]) == nil)
     }
@@ -43,7 +44,8 @@ struct MountTableTests {
                 1 0 0:5 / /w rw - tmpfs tmpfs rw,size=4k
                 2 1 0:6 / /w ro - proc proc rw
                 3 1 0:7 / /w/below rw - tmpfs tmpfs rw
-                """)
+                """
+        )
         #expect(table.mounts.count == 3)
         #expect(table.top(at: "/w")?.type == "proc")
         #expect(table.top(at: "/w/") == nil)
@@ -57,7 +59,8 @@ struct MountTableTests {
                 1 0 0:5 / /c/memory rw - cgroup cgroup rw,memory
                 2 0 0:6 / /c/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct
                 3 0 0:7 / /c/unified rw - cgroup2 cgroup2 rw
-                """)
+                """
+        )
         #expect(table.cgroupV1(controller: "cpuacct") == "/c/cpu,cpuacct")
         #expect(table.cgroupV1(controller: "pids") == nil)
         #expect(table.cgroupV2 == nil)

@@ -58,7 +58,8 @@ struct ChannelListTests {
     func layers() throws {
         let c = try ChannelHeader().enumeration("sbx_layer", prefix: "SBX_LAYER_")
         let swift = Dictionary(
-            uniqueKeysWithValues: Layer.allCases.map { ("\($0)", Int32(bitPattern: $0.bit)) })
+            uniqueKeysWithValues: Layer.allCases.map { ("\($0)", Int32(bitPattern: $0.bit)) }
+        )
         #expect(c == swift)
     }
 

@@ -11,25 +11,34 @@ import Testing
 private enum Forgery {
     /// A message: its struct with the header filled in, then `trailing`.
     static func bytes<Message: BitwiseCopyable>(
-        _ type: UInt32, _ message: Message, trailing: [UInt8] = [], protocol version: UInt16? = nil,
+        _ type: UInt32,
+        _ message: Message,
+        trailing: [UInt8] = [],
+        protocol version: UInt16? = nil,
         length: Int? = nil
     ) -> [UInt8] {
         var bytes = withUnsafeBytes(of: message) { Array($0) } + trailing
         let header = sbx_header(
-            protocol: version ?? UInt16(SBX_PROTOCOL), type: UInt16(type),
-            length: UInt32(length ?? bytes.count))
+            protocol: version ?? UInt16(SBX_PROTOCOL),
+            type: UInt16(type),
+            length: UInt32(length ?? bytes.count)
+        )
         withUnsafeBytes(of: header) { bytes.replaceSubrange(0..<$0.count, with: $0) }
         return bytes
     }
 
     static func packet(
-        _ bytes: [UInt8], descriptors: [Descriptor] = [], pid: Int32 = 7
+        _ bytes: [UInt8],
+        descriptors: [Descriptor] = [],
+        pid: Int32 = 7
     ) -> Packet? {
         Packet(bytes: bytes, descriptors: descriptors, senderPid: pid)
     }
 
     static func message(
-        _ bytes: [UInt8], descriptors: [Descriptor] = [], pid: Int32 = 7
+        _ bytes: [UInt8],
+        descriptors: [Descriptor] = [],
+        pid: Int32 = 7
     ) -> InitMessage? {
         packet(bytes, descriptors: descriptors, pid: pid).flatMap { InitMessage($0) }
     }
@@ -43,7 +52,11 @@ struct PathText: Sendable, CustomTestStringConvertible {
 
 @Suite("What init says is not believed")
 struct InitMessageTests {
-    private static let failed = sbx_failed(header: .init(), step: SBX_STEP_PROC.rawValueInt, error: 13)
+    private static let failed = sbx_failed(
+        header: .init(),
+        step: SBX_STEP_PROC.rawValueInt,
+        error: 13
+    )
 
     @Test("a header that is short, of another protocol, or wrong about the length is no packet")
     func headers() {
@@ -64,7 +77,10 @@ struct InitMessageTests {
         for type in [SBX_FAILED, SBX_ENDED] {
             for count in [8, 9, 11, 15, 17, 55, 57] {
                 let bytes = Forgery.bytes(
-                    type.rawValue, sbx_header(), trailing: [UInt8](repeating: 1, count: count - 8))
+                    type.rawValue,
+                    sbx_header(),
+                    trailing: [UInt8](repeating: 1, count: count - 8)
+                )
                 if case .some(let message) = Forgery.message(bytes) {
                     Issue.record("\(count) bytes of type \(type.rawValue) are \(message)")
                 }
@@ -73,7 +89,10 @@ struct InitMessageTests {
         for type in [SBX_ARTIFACT, SBX_REFUSED] {
             for count in 8..<24 {
                 let bytes = Forgery.bytes(
-                    type.rawValue, sbx_header(), trailing: [UInt8](repeating: 1, count: count - 8))
+                    type.rawValue,
+                    sbx_header(),
+                    trailing: [UInt8](repeating: 1, count: count - 8)
+                )
                 if case .some(let message) = Forgery.message(bytes) {
                     Issue.record("\(count) bytes of type \(type.rawValue) are \(message)")
                 }
@@ -94,7 +113,9 @@ struct InitMessageTests {
     @Test("a step that nobody knows does not decode", arguments: [-1, 33, 1000, Int32.max, .min])
     func unknownStep(step: Int32) {
         let bytes = Forgery.bytes(
-            SBX_FAILED.rawValue, sbx_failed(header: .init(), step: step, error: 1))
+            SBX_FAILED.rawValue,
+            sbx_failed(header: .init(), step: step, error: 1)
+        )
         #expect(Forgery.message(bytes) == nil)
     }
 
@@ -137,7 +158,8 @@ struct InitMessageTests {
         arguments: [
             "a\u{0}b", "\u{0}", "/etc/passwd", "..", "../x", "a/../../x", "a/..", "a//b", "a/", ".",
             "./a",
-        ].map(PathText.init))
+        ].map(PathText.init)
+    )
     func artifactPath(path: PathText) throws {
         let file = try Descriptor.memory([], name: "artifact")
         let artifact = sbx_artifact(header: .init(), bytes: 1, mode: 0o644, padding: 0)
@@ -172,7 +194,10 @@ struct InitMessageTests {
             if count >= 8, Bool.random(using: &generator) {
                 let type = UInt16.random(in: 30...40, using: &generator)
                 let header = sbx_header(
-                    protocol: UInt16(SBX_PROTOCOL), type: type, length: UInt32(count))
+                    protocol: UInt16(SBX_PROTOCOL),
+                    type: type,
+                    length: UInt32(count)
+                )
                 withUnsafeBytes(of: header) { bytes.replaceSubrange(0..<8, with: $0) }
             }
             _ = Forgery.message(bytes)

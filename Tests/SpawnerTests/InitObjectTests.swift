@@ -36,14 +36,16 @@ struct InitObjectTests {
                 [
                     "-std=gnu11", "-O2", "-ffreestanding", "-fno-stack-protector", "-fno-pie", "-c",
                     "-I", sources + "/../CChannel/include", "-o", object, file,
-                ])
+                ]
+            )
             objects.append(object)
         }
         func names(_ options: [String]) throws -> Set<String> {
             let lines = try output("nm", ["-P", "--no-sort"] + options + objects)
             return Set(
                 lines.split(separator: "\n").filter { $0.contains(" ") && !$0.hasSuffix(":") }
-                    .compactMap { $0.split(separator: " ").first.map(String.init) })
+                    .compactMap { $0.split(separator: " ").first.map(String.init) }
+            )
         }
         return try names(["-u"]).subtracting(names(["--defined-only", "-g"]))
     }

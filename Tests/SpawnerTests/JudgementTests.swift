@@ -37,65 +37,145 @@ struct Case: Sendable, CustomTestStringConvertible {
         Case(fact: "SIGSYS is the filter", status: 31, verdict: .seccomp),
         Case(fact: "SIGSYS with its core bit too", status: 31 | 0x80, verdict: .seccomp),
         Case(
-            fact: "SIGXCPU with the CPU time used up is CPU time", status: 24,
-            cpuMicroseconds: .max, verdict: .cpuTime),
+            fact: "SIGXCPU with the CPU time used up is CPU time",
+            status: 24,
+            cpuMicroseconds: .max,
+            verdict: .cpuTime
+        ),
         Case(fact: "SIGXCPU by the job's own hand is a signal", status: 24, verdict: .signal(24)),
         Case(fact: "SIGXFSZ with room left is a signal", status: 25, verdict: .signal(25)),
         Case(fact: "SIGXFSZ without is the workspace", status: 25, bytesFree: 0, verdict: .disk),
-        Case(fact: "a failure without a page left", status: failed, bytesFree: 4095, verdict: .disk),
-        Case(fact: "a failure with a page left", status: failed, bytesFree: 4096, verdict: .exit(1)),
-        Case(fact: "a failure without an inode left", status: failed, inodesFree: 0, verdict: .disk),
-        Case(fact: "a failure after a refused fork", status: failed, forksRefused: 1, verdict: .pids),
         Case(
-            fact: "not there is 127", status: 127 << 8, executionError: .noSuchFileOrDirectory,
-            verdict: .exit(127)),
+            fact: "a failure without a page left",
+            status: failed,
+            bytesFree: 4095,
+            verdict: .disk
+        ),
         Case(
-            fact: "not executable is 126", status: 126 << 8, executionError: .permissionDenied,
-            verdict: .exit(126)),
+            fact: "a failure with a page left",
+            status: failed,
+            bytesFree: 4096,
+            verdict: .exit(1)
+        ),
         Case(
-            fact: "a format nobody knows is 126", status: 126 << 8,
-            executionError: .execFormatError, verdict: .exit(126)),
+            fact: "a failure without an inode left",
+            status: failed,
+            inodesFree: 0,
+            verdict: .disk
+        ),
         Case(
-            fact: "init saw the memory cap", status: killed, reasons: [SBX_REASON_OOM],
-            verdict: .oom),
+            fact: "a failure after a refused fork",
+            status: failed,
+            forksRefused: 1,
+            verdict: .pids
+        ),
         Case(
-            fact: "the kernel counted a kill that init did not see", status: killed, oomKills: 1,
-            verdict: .oom),
+            fact: "not there is 127",
+            status: 127 << 8,
+            executionError: .noSuchFileOrDirectory,
+            verdict: .exit(127)
+        ),
+        Case(
+            fact: "not executable is 126",
+            status: 126 << 8,
+            executionError: .permissionDenied,
+            verdict: .exit(126)
+        ),
+        Case(
+            fact: "a format nobody knows is 126",
+            status: 126 << 8,
+            executionError: .execFormatError,
+            verdict: .exit(126)
+        ),
+        Case(
+            fact: "init saw the memory cap",
+            status: killed,
+            reasons: [SBX_REASON_OOM],
+            verdict: .oom
+        ),
+        Case(
+            fact: "the kernel counted a kill that init did not see",
+            status: killed,
+            oomKills: 1,
+            verdict: .oom
+        ),
         Case(fact: "a child was killed for memory, the job went on", oomKills: 1, verdict: .oom),
         Case(
-            fact: "memory goes before the deadline", status: killed,
-            reasons: [SBX_REASON_WALL_TIME], oomKills: 1, verdict: .oom),
+            fact: "memory goes before the deadline",
+            status: killed,
+            reasons: [SBX_REASON_WALL_TIME],
+            oomKills: 1,
+            verdict: .oom
+        ),
         Case(
-            fact: "memory goes before cancelling", status: killed, reasons: [SBX_REASON_KILLED],
-            oomKills: 1, isCancelled: true, verdict: .oom),
+            fact: "memory goes before cancelling",
+            status: killed,
+            reasons: [SBX_REASON_KILLED],
+            oomKills: 1,
+            isCancelled: true,
+            verdict: .oom
+        ),
         Case(
-            fact: "init saw the cap on processes", status: killed, reasons: [SBX_REASON_PIDS],
-            forksRefused: 1, verdict: .pids),
+            fact: "init saw the cap on processes",
+            status: killed,
+            reasons: [SBX_REASON_PIDS],
+            forksRefused: 1,
+            verdict: .pids
+        ),
         Case(
-            fact: "init saw the cap on CPU time", status: killed, reasons: [SBX_REASON_CPU_TIME],
-            verdict: .cpuTime),
+            fact: "init saw the cap on CPU time",
+            status: killed,
+            reasons: [SBX_REASON_CPU_TIME],
+            verdict: .cpuTime
+        ),
         Case(
-            fact: "CPU time goes before wall time", status: killed,
-            reasons: [SBX_REASON_CPU_TIME, SBX_REASON_WALL_TIME], verdict: .cpuTime),
+            fact: "CPU time goes before wall time",
+            status: killed,
+            reasons: [SBX_REASON_CPU_TIME, SBX_REASON_WALL_TIME],
+            verdict: .cpuTime
+        ),
         Case(
-            fact: "the deadline", status: killed, reasons: [SBX_REASON_WALL_TIME],
-            verdict: .wallTime),
+            fact: "the deadline",
+            status: killed,
+            reasons: [SBX_REASON_WALL_TIME],
+            verdict: .wallTime
+        ),
         Case(
-            fact: "the deadline with a full workspace is the deadline", status: killed,
-            reasons: [SBX_REASON_WALL_TIME], bytesFree: 0, verdict: .wallTime),
+            fact: "the deadline with a full workspace is the deadline",
+            status: killed,
+            reasons: [SBX_REASON_WALL_TIME],
+            bytesFree: 0,
+            verdict: .wallTime
+        ),
         Case(
-            fact: "the deadline goes before output", status: killed,
-            reasons: [SBX_REASON_WALL_TIME, SBX_REASON_KILLED], isOutputExceeded: true,
-            verdict: .wallTime),
+            fact: "the deadline goes before output",
+            status: killed,
+            reasons: [SBX_REASON_WALL_TIME, SBX_REASON_KILLED],
+            isOutputExceeded: true,
+            verdict: .wallTime
+        ),
         Case(
-            fact: "output beyond its cap", status: killed, reasons: [SBX_REASON_KILLED],
-            isOutputExceeded: true, verdict: .output),
+            fact: "output beyond its cap",
+            status: killed,
+            reasons: [SBX_REASON_KILLED],
+            isOutputExceeded: true,
+            verdict: .output
+        ),
         Case(
-            fact: "output goes before cancelling", status: killed, reasons: [SBX_REASON_KILLED],
-            isCancelled: true, isOutputExceeded: true, verdict: .output),
+            fact: "output goes before cancelling",
+            status: killed,
+            reasons: [SBX_REASON_KILLED],
+            isCancelled: true,
+            isOutputExceeded: true,
+            verdict: .output
+        ),
         Case(
-            fact: "cancelled", status: killed, reasons: [SBX_REASON_KILLED], isCancelled: true,
-            verdict: .cancelled),
+            fact: "cancelled",
+            status: killed,
+            reasons: [SBX_REASON_KILLED],
+            isCancelled: true,
+            verdict: .cancelled
+        ),
     ]
 }
 
@@ -114,12 +194,19 @@ struct JudgementTests {
             limits: try Self.limits(),
             ending: Ending(
                 waitStatus: one.status,
-                reasons: one.reasons.reduce(0) { $0 | $1.rawValue }, workspaceBytes: 0,
-                workspaceInodes: 0, workspaceBytesFree: one.bytesFree,
-                workspaceInodesFree: one.inodesFree, wallNanoseconds: 5_000_000),
-            counters: counters, executionError: one.executionError,
-            isCancelled: one.isCancelled, outputBytes: 7,
-            isOutputExceeded: one.isOutputExceeded)
+                reasons: one.reasons.reduce(0) { $0 | $1.rawValue },
+                workspaceBytes: 0,
+                workspaceInodes: 0,
+                workspaceBytesFree: one.bytesFree,
+                workspaceInodesFree: one.inodesFree,
+                wallNanoseconds: 5_000_000
+            ),
+            counters: counters,
+            executionError: one.executionError,
+            isCancelled: one.isCancelled,
+            outputBytes: 7,
+            isOutputExceeded: one.isOutputExceeded
+        )
     }
 
     @Test("each end has one verdict, and of several reasons the first counts", arguments: Case.all)

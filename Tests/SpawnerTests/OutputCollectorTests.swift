@@ -39,7 +39,8 @@ struct OutputCollectorTests {
             (["abcdefgh"], 5, "abc", "gh", 3), (["abc", "defghij"], 5, "abc", "ij", 5),
             (["abcde"], 1, "a", "", 4), (["abc"], 0, "", "", 3),
             (["ab", "", "cd"], 4, "abcd", "", 0),
-        ])
+        ]
+    )
     func table(pieces: [String], limit: Int, head: String, tail: String, dropped: UInt64) {
         let (collector, _) = collect(pieces, limit: UInt64(limit))
         #expect(String(decoding: collector.kept.head, as: UTF8.self) == head)

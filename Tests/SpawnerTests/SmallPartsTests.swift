@@ -8,9 +8,11 @@ struct SmallPartsTests {
     @Test(
         "a list of CPUs is written in the kernel's words",
         arguments: [
-            ([], ""), ([0], "0"), ([0, 1], "0-1"), ([0, 1, 2, 5], "0-2,5"), ([3, 5, 7, 8, 9], "3,5,7-9"),
+            ([], ""), ([0], "0"), ([0, 1], "0-1"), ([0, 1, 2, 5], "0-2,5"),
+            ([3, 5, 7, 8, 9], "3,5,7-9"),
             (Array(0..<1024), "0-1023"),
-        ])
+        ]
+    )
     func cpuList(cpus: [Int], text: String) {
         #expect(CPUList.text(cpus) == text)
     }

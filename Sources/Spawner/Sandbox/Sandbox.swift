@@ -33,6 +33,8 @@ package actor Sandbox {
     private var isCancelled = false
     private var isOutputExceeded = false
     private var isFinished = false
+    /// Whether init did not bring the run to its own end.
+    private var hasFailed = false
 
     private var counters = CgroupCounters()
     private var executionError: Errno?
@@ -300,21 +302,24 @@ package actor Sandbox {
     }
 
     private func fail(_ error: SpawnError) {
+        hasFailed = true
         jobStreams.close()
-        result.verdict = isCancelled ? .cancelled : .engineError
-        guard !isCancelled else { return }
-        result.evidence = [Evidence("step", error.step), Evidence("reason", error.description)]
-        if let code = error.errno {
-            result.evidence.append(Evidence("errno", UInt64(code.rawValue)))
+        if isCancelled {
+            result.verdict = .cancelled
+        } else if case .step(.workingDirectory, let code) = error {
+            // The caller's mistake, like a command that is not there.
+            result.verdict = .exit(126)
+            result.evidence = [Evidence("chdir", "\(code)")]
+        } else {
+            result.verdict = .engineError
+            result.evidence = [Evidence("step", error.step), Evidence("reason", error.description)]
+            if let code = error.errno {
+                result.evidence.append(Evidence("errno", UInt64(code.rawValue)))
+            }
         }
     }
 
     // MARK: Teardown
-
-    /// Whether init did not bring the run to its own end.
-    private var hasFailed: Bool {
-        result.verdict == .engineError || result.verdict == .cancelled
-    }
 
     /// Ends whatever lives, removes what was made, and writes the receipt of it.
     private func tearDown() async {

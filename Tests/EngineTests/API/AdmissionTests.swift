@@ -72,7 +72,11 @@ struct AdmissionTests {
             for _ in 0..<count / 8 {
                 for connection in connections {
                     try connection.send(
-                        "POST", "/v1/runs", headers: ["Accept": "application/json"], body: body)
+                        "POST",
+                        "/v1/runs",
+                        headers: ["Accept": "application/json"],
+                        body: body
+                    )
                 }
                 for connection in connections {
                     #expect(try Report(json: connection.answer().json).verdict == "ok")

@@ -67,7 +67,8 @@ struct BadInputTests {
         for _ in 0..<20 {
             let connection = try HTTPConnection(api.socket)
             try connection.write(
-                Array("POST /v1/runs HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{\"pro".utf8))
+                Array("POST /v1/runs HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{\"pro".utf8)
+            )
             connection.close()
         }
         let settled = try Host.waits(upTo: .seconds(5)) {
@@ -81,10 +82,13 @@ struct BadInputTests {
     func brokenLine() throws {
         let connection = try HTTPConnection(Host.daemon().socket)
         try connection.begin(
-            "POST", "/v1/runs",
-            headers: ["Content-Type": "application/x-ndjson", "Accept": "application/json"])
+            "POST",
+            "/v1/runs",
+            headers: ["Content-Type": "application/x-ndjson", "Accept": "application/json"]
+        )
         try connection.chunk(
-            Array("{\"profile\":\"code\",\"argv\":[\"wc\",\"-c\"],\"stdin_stream\":true}\n".utf8))
+            Array("{\"profile\":\"code\",\"argv\":[\"wc\",\"-c\"],\"stdin_stream\":true}\n".utf8)
+        )
         try connection.chunk(Array("{\"stdin\":\"aGFsbG8=\"}\nno json\n".utf8))
         let answer = try connection.answer()
         #expect(answer.status == 200)

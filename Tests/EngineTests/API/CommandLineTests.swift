@@ -17,76 +17,134 @@ struct Invocation: Sendable, CustomTestStringConvertible {
     static let all: [Invocation] = [
         Invocation(fact: "success", arguments: ["--", "echo", "hi"], exitCode: 0, stdout: "hi\n"),
         Invocation(
-            fact: "both streams", arguments: ["--", "sh", "-c", "echo a; echo b >&2"], exitCode: 0,
-            stdout: "a\n", says: "b\n"),
+            fact: "both streams",
+            arguments: ["--", "sh", "-c", "echo a; echo b >&2"],
+            exitCode: 0,
+            stdout: "a\n",
+            says: "b\n"
+        ),
         Invocation(
-            fact: "the job's own exit status", arguments: ["--", "sh", "-c", "exit 42"],
-            exitCode: 42),
+            fact: "the job's own exit status",
+            arguments: ["--", "sh", "-c", "exit 42"],
+            exitCode: 42
+        ),
         Invocation(
-            fact: "not there is 127", arguments: ["--", "no-such-program"], exitCode: 127),
+            fact: "not there is 127",
+            arguments: ["--", "no-such-program"],
+            exitCode: 127
+        ),
         Invocation(
-            fact: "not executable is 126", arguments: ["--", "/etc/passwd"], exitCode: 126),
+            fact: "not executable is 126",
+            arguments: ["--", "/etc/passwd"],
+            exitCode: 126
+        ),
         Invocation(
-            fact: "a signal is 128 and its number", arguments: ["--", "sh", "-c", "kill -TERM $$"],
-            exitCode: 143),
+            fact: "a signal is 128 and its number",
+            arguments: ["--", "sh", "-c", "kill -TERM $$"],
+            exitCode: 143
+        ),
         Invocation(
-            fact: "the deadline is 124", arguments: ["--timeout", "0.3", "--", "sleep", "60"],
-            exitCode: 124, says: "wall_time"),
+            fact: "the deadline is 124",
+            arguments: ["--timeout", "0.3", "--", "sleep", "60"],
+            exitCode: 124,
+            says: "wall_time"
+        ),
         Invocation(
             fact: "out of memory is 137",
             arguments: ["--memory", "64M", "--", "python3", "-c", "b = bytearray(200 << 20)"],
-            exitCode: 137, says: "oom"),
+            exitCode: 137,
+            says: "oom"
+        ),
         Invocation(
-            fact: "an unknown profile is 125", arguments: ["--profile", "nosuch", "--", "true"],
-            exitCode: 125, says: "no profile 'nosuch'"),
+            fact: "an unknown profile is 125",
+            arguments: ["--profile", "nosuch", "--", "true"],
+            exitCode: 125,
+            says: "no profile 'nosuch'"
+        ),
         Invocation(fact: "no command is 125", arguments: ["--"], exitCode: 125, says: "command"),
         Invocation(
-            fact: "a timeout of nothing is 125", arguments: ["--timeout", "0", "--", "true"],
-            exitCode: 125, says: "--timeout"),
+            fact: "a timeout of nothing is 125",
+            arguments: ["--timeout", "0", "--", "true"],
+            exitCode: 125,
+            says: "--timeout"
+        ),
         Invocation(
-            fact: "a negative timeout is 125", arguments: ["--timeout=-1", "--", "true"],
-            exitCode: 125, says: "--timeout"),
+            fact: "a negative timeout is 125",
+            arguments: ["--timeout=-1", "--", "true"],
+            exitCode: 125,
+            says: "--timeout"
+        ),
         Invocation(
-            fact: "memory that is no size is 125", arguments: ["--memory", "lots", "--", "true"],
-            exitCode: 125, says: "--memory"),
+            fact: "memory that is no size is 125",
+            arguments: ["--memory", "lots", "--", "true"],
+            exitCode: 125,
+            says: "--memory"
+        ),
         Invocation(
-            fact: "memory beyond the profile's is 125", arguments: ["--memory", "1T", "--", "true"],
-            exitCode: 125, says: "memory"),
+            fact: "memory beyond the profile's is 125",
+            arguments: ["--memory", "1T", "--", "true"],
+            exitCode: 125,
+            says: "memory"
+        ),
         Invocation(
-            fact: "a variable without a value is 125", arguments: ["--env", "NAME", "--", "true"],
-            exitCode: 125, says: "NAME=VALUE"),
+            fact: "a variable without a value is 125",
+            arguments: ["--env", "NAME", "--", "true"],
+            exitCode: 125,
+            says: "NAME=VALUE"
+        ),
         Invocation(
-            fact: "a file that is not there is 125", arguments: ["--file", "/no/such", "--", "true"],
-            exitCode: 125, says: "/no/such"),
+            fact: "a file that is not there is 125",
+            arguments: ["--file", "/no/such", "--", "true"],
+            exitCode: 125,
+            says: "/no/such"
+        ),
         Invocation(
-            fact: "a directory as a file is 125", arguments: ["--file", "/etc", "--", "true"],
-            exitCode: 125, says: "/etc"),
+            fact: "a directory as a file is 125",
+            arguments: ["--file", "/etc", "--", "true"],
+            exitCode: 125,
+            says: "/etc"
+        ),
         Invocation(
             fact: "a file for above the workspace is 125",
-            arguments: ["--file", "/etc/hostname:../x", "--", "true"], exitCode: 125, says: ".."),
+            arguments: ["--file", "/etc/hostname:../x", "--", "true"],
+            exitCode: 125,
+            says: ".."
+        ),
         Invocation(
-            fact: "a variable is set", arguments: ["--env", "A=b=c", "--", "sh", "-c", "echo $A"],
-            exitCode: 0, stdout: "b=c\n"),
+            fact: "a variable is set",
+            arguments: ["--env", "A=b=c", "--", "sh", "-c", "echo $A"],
+            exitCode: 0,
+            stdout: "b=c\n"
+        ),
         Invocation(
             fact: "a file is put into the workspace",
             arguments: ["--file", "/etc/passwd:d/p", "--", "grep", "-c", "^root", "d/p"],
-            exitCode: 0, stdout: "1\n"),
+            exitCode: 0,
+            stdout: "1\n"
+        ),
         Invocation(
-            fact: "an option that does not exist is refused", arguments: ["--nosuch", "--", "true"],
-            exitCode: 64, says: "--nosuch"),
+            fact: "an option that does not exist is refused",
+            arguments: ["--nosuch", "--", "true"],
+            exitCode: 64,
+            says: "--nosuch"
+        ),
     ]
 }
 
 @Suite("The command line", .daemon, .ownDaemon, .beside)
 struct CommandLineTests {
     private func run(
-        _ arguments: [String], stdin: String = "/dev/null", environment: [String: String] = [:]
+        _ arguments: [String],
+        stdin: String = "/dev/null",
+        environment: [String: String] = [:]
     ) throws -> Program.Ending {
         let program = try Installation.shared.get().program("sandboxd")
         let socket = ["SANDBOXD_SOCKET": try #require(Host.socket)]
         return try Program.run(
-            [program, "run"] + arguments, environment: socket.merging(environment) { $1 },
-            stdin: stdin)
+            [program, "run"] + arguments,
+            environment: socket.merging(environment) { $1 },
+            stdin: stdin
+        )
     }
 
     @Test("each invocation exits, prints and says as it should", arguments: Invocation.all)
@@ -157,7 +215,9 @@ struct CommandLineTests {
     @Test("a daemon that does not run is said so, with how to start it")
     func notRunning() throws {
         let ending = try run(
-            ["--", "true"], environment: ["SANDBOXD_SOCKET": "/tmp/no/such/daemon.sock"])
+            ["--", "true"],
+            environment: ["SANDBOXD_SOCKET": "/tmp/no/such/daemon.sock"]
+        )
         #expect(ending.exitCode == 125)
         #expect(ending.errorText.contains("/tmp/no/such/daemon.sock"))
         #expect(ending.errorText.contains("sandboxd serve"))
@@ -183,9 +243,12 @@ struct CommandLineTests {
     func interrupted() throws {
         let api = try Host.daemon()
         let program = try Program(
-            [try Installation.shared.get().program("sandboxd"), "run", "--", "sh", "-c",
-                "echo up; sleep 60"],
-            environment: ["SANDBOXD_SOCKET": api.socket])
+            [
+                try Installation.shared.get().program("sandboxd"), "run", "--", "sh", "-c",
+                "echo up; sleep 60",
+            ],
+            environment: ["SANDBOXD_SOCKET": api.socket]
+        )
         #expect(Host.waits(upTo: .seconds(20)) { !program.outputSoFar.isEmpty })
         let before = try #require(try api.status()["finished"]?.int)
         kill(program.pid, SIGINT)

@@ -17,7 +17,10 @@ struct DaemonStartTests {
     private func profiles(_ right: String, _ wrong: String) throws -> String {
         let installation = try Installation.shared.get()
         let place = try installation.makeDirectory() + "/profiles"
-        try FileManager.default.copyItem(atPath: installation.directory + "/profiles", toPath: place)
+        try FileManager.default.copyItem(
+            atPath: installation.directory + "/profiles",
+            toPath: place
+        )
         let text = try String(contentsOfFile: place + "/code.yaml", encoding: .utf8)
         try #require(text.contains(right))
         try text.replacing(right, with: wrong, maxReplacements: 1)
@@ -88,7 +91,8 @@ struct DaemonStartTests {
             ("pids: 128", "pids: many", "pids"), ("pids: 128", "pidz: 128", "pidz"),
             ("  pids: 128", "  # gone", "pids"), ("memory: 512MiB", "memory: 512", "memory"),
             ("memory: 512MiB", "memory: unlimited", "memory"), ("name: code", "name: [", "YAML"),
-        ])
+        ]
+    )
     func badProfile(right: String, wrong: String, key: String) throws {
         let words = try refusal(["--profiles", profiles(right, wrong)])
         #expect(words.contains("code.yaml"), "\(words)")
@@ -127,7 +131,8 @@ struct DaemonStartTests {
         // The socket's mode would stop a stranger; this shows that the daemon does, too.
         chmod(daemon.socket, 0o777)
         let ending = try Program.run(
-            ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--",
+            [
+                "setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--",
                 "python3", "-c",
                 """
                 import socket
@@ -137,7 +142,8 @@ struct DaemonStartTests {
                     s.send(b'GET /v1/status HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n')
                     print('heard', len(s.recv(100)))
                 except OSError: print('heard 0')
-                """])
+                """,
+            ])
         #expect(ending.text == "heard 0\n", "\(ending.errorText)")
         daemon.stop()
     }

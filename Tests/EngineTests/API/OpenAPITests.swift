@@ -8,18 +8,28 @@ struct OpenAPITests {
 
     /// Holds an answer against what is written of it.
     private func check(
-        _ answer: HTTPAnswer, _ method: String, _ path: String,
+        _ answer: HTTPAnswer,
+        _ method: String,
+        _ path: String,
         sourceLocation: SourceLocation = #_sourceLocation
     ) throws -> OpenAPI.Operation {
         let document = try Self.document.get()
         let operation = OpenAPI.Operation(
-            method: method, path: path, status: String(answer.status))
+            method: method,
+            path: path,
+            status: String(answer.status)
+        )
         let response = try #require(
-            document.response(operation), "\(operation) is not documented: \(answer.text)",
-            sourceLocation: sourceLocation)
+            document.response(operation),
+            "\(operation) is not documented: \(answer.text)",
+            sourceLocation: sourceLocation
+        )
         let type = answer.head.headers["content-type"] ?? "none"
         let content = try #require(
-            response["content"]?[type], "\(type) is not documented", sourceLocation: sourceLocation)
+            response["content"]?[type],
+            "\(type) is not documented",
+            sourceLocation: sourceLocation
+        )
         let headers = response["headers"]
         for name in headers?.keys ?? [] where headers?[name]?["required"]?.text == "true" {
             #expect(answer.head.headers[name.lowercased()] != nil, sourceLocation: sourceLocation)
@@ -40,7 +50,8 @@ struct OpenAPITests {
         let full = try TestDaemon(["--memory", "40"])
         let run = Run(["true"]).limited(["memory_bytes": 33_554_432])
         let holder = try full.api.start(
-            .shell("echo up; sleep 60").limited(["memory_bytes": 33_554_432]))
+            .shell("echo up; sleep 60").limited(["memory_bytes": 33_554_432])
+        )
         try holder.waits(for: "up")
         let kept = try api.run(.shell("echo x > out/x"))
         let digest = try #require(kept.artifacts.values.first?["sha256"]?.text)
@@ -52,10 +63,16 @@ struct OpenAPITests {
             (api, "get", "/v1/artifacts/{sha256}", "/v1/artifacts/" + digest, [:], nil),
             (api, "get", "/v1/artifacts/{sha256}", "/v1/artifacts/none", [:], nil),
             (api, "post", "/v1/runs", "/v1/runs", json, try run.json.bytes),
-            (api, "post", "/v1/runs", "/v1/runs", [:], try Run.shell("echo a; echo b >&2").json.bytes),
+            (
+                api, "post", "/v1/runs", "/v1/runs", [:],
+                try Run.shell("echo a; echo b >&2").json.bytes
+            ),
             (api, "post", "/v1/runs", "/v1/runs", json, try Run(["no-such"]).json.bytes),
             (api, "post", "/v1/runs", "/v1/runs", json, Array("{}".utf8)),
-            (api, "post", "/v1/runs", "/v1/runs", json, try run.limited(["pids": 999_999]).json.bytes),
+            (
+                api, "post", "/v1/runs", "/v1/runs", json,
+                try run.limited(["pids": 999_999]).json.bytes
+            ),
             (api, "post", "/v1/runs", "/v1/runs", json, try Run(["true"], profile: "x").json.bytes),
             (api, "post", "/v1/runs", "/v1/runs", json, [UInt8](repeating: 32, count: 130 << 20)),
             (full.api, "post", "/v1/runs", "/v1/runs", json, try run.json.bytes),
@@ -75,7 +92,10 @@ struct OpenAPITests {
 
     @Test(
         "a path that is not documented is 404, in the API's words",
-        arguments: ["/", "/v1", "/v1/", "/v1/run", "/v2/runs", "/metrics", "/v1/artifacts", "/v1/runs/x"])
+        arguments: [
+            "/", "/v1", "/v1/", "/v1/run", "/v2/runs", "/metrics", "/v1/artifacts", "/v1/runs/x",
+        ]
+    )
     func unknown(path: String) throws {
         let answer = try Host.daemon().answer("GET", path)
         #expect(answer.status == 404)
@@ -86,7 +106,8 @@ struct OpenAPITests {
 
     @Test("a method that is not documented is refused")
     func methods() throws {
-        for (method, path) in [("GET", "/v1/runs"), ("POST", "/v1/status"), ("DELETE", "/healthz")] {
+        for (method, path) in [("GET", "/v1/runs"), ("POST", "/v1/status"), ("DELETE", "/healthz")]
+        {
             let status = try Host.daemon().answer(method, path).status
             #expect(status == 404 || status == 405, "\(method) \(path) is \(status)")
         }
@@ -101,10 +122,13 @@ struct OpenAPITests {
         let keys = Set(known.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) })
         #expect(keys == document.schema(named: "RunRequest")?["properties"]?.keys)
         let limits = try Host.daemon().post(
-            Array("{\"profile\":\"code\",\"argv\":[\"x\"],\"limits\":{\"no such\":1}}".utf8))
+            Array("{\"profile\":\"code\",\"argv\":[\"x\"],\"limits\":{\"no such\":1}}".utf8)
+        )
         let words = try #require(try limits.json["error"]?["message"]?.text)
         let names = words.split(separator: "known: ").last?.prefix { $0 != ")" } ?? ""
-        let limitKeys = Set(names.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) })
+        let limitKeys = Set(
+            names.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }
+        )
         #expect(limitKeys == document.schema(named: "RequestLimits")?["properties"]?.keys)
     }
 }

@@ -12,7 +12,10 @@ struct ArtifactTests {
     func regular() throws {
         let api = try Host.daemon()
         let report = try api.run(
-            .shell("cd out; printf hello > a; mkdir -p d/e; printf '\\000\\377' > d/e/b; chmod 750 a"))
+            .shell(
+                "cd out; printf hello > a; mkdir -p d/e; printf '\\000\\377' > d/e/b; chmod 750 a"
+            )
+        )
         #expect(names(report) == ["a", "d/e/b"])
         let a = try #require(report.artifacts[Array("a".utf8)])
         #expect(a["bytes"]?.int == 5)
@@ -47,7 +50,9 @@ struct ArtifactTests {
                 socket.socket(socket.AF_UNIX).bind('socket')
                 os.mkdir('empty')
                 open('plain', 'w').close()
-                """))
+                """
+            )
+        )
         #expect(names(report) == ["plain"], "\(report.json)")
         let refused = report.refused
         for link in ["absolute", "relative", "loop", "magic"] {
@@ -60,7 +65,9 @@ struct ArtifactTests {
 
     @Test("a file called as a device is a file")
     func deviceNames() throws {
-        let report = try Host.daemon().run(.shell("cd out; echo 1 > null; echo 2 > tty; echo 3 > CON"))
+        let report = try Host.daemon().run(
+            .shell("cd out; echo 1 > null; echo 2 > tty; echo 3 > CON")
+        )
         #expect(names(report) == ["null", "tty", "CON"])
     }
 
@@ -75,7 +82,8 @@ struct ArtifactTests {
     func many() throws {
         let began = Host.milliseconds
         let report = try Host.daemon().run(
-            .shell("cd out; i=0; while [ $i -lt 2000 ]; do : > f$i; i=$((i+1)); done"))
+            .shell("cd out; i=0; while [ $i -lt 2000 ]; do : > f$i; i=$((i+1)); done")
+        )
         #expect(report.verdict == "ok")
         #expect(report.artifacts.count == 64)
         #expect(Set(report.refused.values) == ["count"])
@@ -92,7 +100,9 @@ struct ArtifactTests {
                 os.chdir(b'out')
                 for n in [b'new\\nline', b'\\x1b[31m', b'\\xff\\xfe', b'-rf', b'"quo\\\\te', b'n' * 255]:
                     open(n, 'wb').write(n)
-                """))
+                """
+            )
+        )
         let expected: Set<[UInt8]> = [
             Array("new\nline".utf8), Array("\u{1b}[31m".utf8), [255, 254], Array("-rf".utf8),
             Array("\"quo\\te".utf8), [UInt8](repeating: 110, count: 255),
@@ -107,7 +117,8 @@ struct ArtifactTests {
     @Test("a file of mode 0000 in a directory of mode 0000 comes out: init may read it")
     func unreadable() throws {
         let report = try Host.daemon().run(
-            .shell("mkdir out/d; echo x > out/d/f; echo y > out/g; chmod 0 out/d/f out/d out/g"))
+            .shell("mkdir out/d; echo x > out/d/f; echo y > out/g; chmod 0 out/d/f out/d out/g")
+        )
         #expect(names(report) == ["d/f", "g"])
     }
 
@@ -117,7 +128,8 @@ struct ArtifactTests {
             "rmdir out; ln -s /etc out", "rmdir out; ln -s /proc/self/root/etc out",
             "rmdir out; echo x > out", "rmdir out; mkfifo out", "rmdir out",
             "mv out elsewhere; echo x > elsewhere/x; ln -s elsewhere out",
-        ])
+        ]
+    )
     func replaced(script: String) throws {
         let report = try Host.daemon().run(.shell(script))
         #expect(report.verdict == "ok")
@@ -136,7 +148,9 @@ struct ArtifactTests {
                     os.mkdir('d')
                     os.chdir('d')
                 open('x', 'w').close()
-                """))
+                """
+            )
+        )
         #expect(report.verdict == "ok")
         #expect(report.artifacts.isEmpty)
         #expect(report.refused.values.contains("depth"))
@@ -153,7 +167,8 @@ struct ArtifactTests {
         arguments: [
             String(repeating: "0", count: 64), "..", "x", String(repeating: "A", count: 64),
             "..%2flock", String(repeating: "a", count: 5000),
-        ])
+        ]
+    )
     func missing(digest: String) throws {
         let answer = try Host.daemon().answer("GET", "/v1/artifacts/\(digest)")
         #expect(answer.status == 404)

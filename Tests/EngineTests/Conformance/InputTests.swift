@@ -28,7 +28,8 @@ struct InputTests {
     func streamed() throws {
         let live = try LiveRun(
             streaming: Host.daemon(),
-            .shell("while read l; do echo got $l; done; echo end", ["stdin_stream": true]))
+            .shell("while read l; do echo got $l; done; echo end", ["stdin_stream": true])
+        )
         try live.feed("one\n")
         try live.waits(for: "got one")
         try live.feed("two\nthree\n")
@@ -43,8 +44,10 @@ struct InputTests {
     func sentAtOnce(round: Int) throws {
         let connection = try HTTPConnection(Host.daemon().socket, patience: .seconds(20))
         try connection.begin(
-            "POST", "/v1/runs",
-            headers: ["Content-Type": "application/x-ndjson", "Accept": "application/json"])
+            "POST",
+            "/v1/runs",
+            headers: ["Content-Type": "application/x-ndjson", "Accept": "application/json"]
+        )
         let run = Run(["wc", "-c"], ["stdin_stream": true]).limited(["wall_time_ms": 5000])
         let line: JSON = ["stdin": .string(Data(count: 1000).base64EncodedString())]
         // Everything before the sandbox can be there.
@@ -90,24 +93,35 @@ struct InputTests {
             ["./run.sh"],
             [
                 "files": [
-                    ["path": "run.sh", "text": "#!/bin/sh\ncat a/b/c; stat -c %a:%U a/b/c", "mode": 493],
+                    [
+                        "path": "run.sh", "text": "#!/bin/sh\ncat a/b/c; stat -c %a:%U a/b/c",
+                        "mode": 493,
+                    ],
                     ["path": "a/b/c", "base64": "AAH/Cg==", "mode": 384],
                 ]
-            ])
+            ]
+        )
         let report = try Host.daemon().run(run)
         #expect(report.stdout == [0, 1, 255, 10] + Array("600:job\n".utf8), "\(report.json)")
     }
 
-    @Test("a file may be called anything that is a name", arguments: [
-        "-rf", "with space", "new\nline", "\u{1b}[31mred", "ünïcode ☃", "a'b\"c`d$e", "...",
-    ])
+    @Test(
+        "a file may be called anything that is a name",
+        arguments: [
+            "-rf", "with space", "new\nline", "\u{1b}[31mred", "ünïcode ☃", "a'b\"c`d$e", "...",
+        ]
+    )
     func fileNames(name: String) throws {
         let run = Run.python(
             "import os; print(sorted(os.listdir(b'.')).__repr__())",
-            ["files": [["path": .string(name), "text": "x"]]])
-        let listing = Run.shell("ls -A | grep -c . ; cat -- \"$N\"", [
-            "files": [["path": .string(name), "text": "content"]], "env": ["N": .string(name)],
-        ])
+            ["files": [["path": .string(name), "text": "x"]]]
+        )
+        let listing = Run.shell(
+            "ls -A | grep -c . ; cat -- \"$N\"",
+            [
+                "files": [["path": .string(name), "text": "content"]], "env": ["N": .string(name)],
+            ]
+        )
         #expect(try Host.daemon().run(run).verdict == "ok")
         #expect(try Host.daemon().run(listing).text.hasSuffix("content"))
     }
@@ -118,9 +132,12 @@ struct InputTests {
         #expect(try Host.daemon().run(Run(["pwd"], ["cwd": "/usr/share"])).text == "/usr/share")
     }
 
-    @Test("arguments arrive as they are", arguments: [
-        [""], ["a b", "c"], ["*", "$HOME", "`id`"], ["new\nline", "tab\t"], ["☃"],
-    ])
+    @Test(
+        "arguments arrive as they are",
+        arguments: [
+            [""], ["a b", "c"], ["*", "$HOME", "`id`"], ["new\nline", "tab\t"], ["☃"],
+        ]
+    )
     func arguments(words: [String]) throws {
         let program = "import sys; sys.stdout.write('\\0'.join(sys.argv[1:]))"
         let report = try Host.daemon().run(Run(["python3", "-c", program] + words))

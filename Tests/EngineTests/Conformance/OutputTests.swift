@@ -68,7 +68,9 @@ struct OutputTests {
 
     @Test("output comes out while the run goes on")
     func live() throws {
-        let live = try Host.daemon().start(.shell("echo first; read x < /dev/zero; sleep 0.3; echo second"))
+        let live = try Host.daemon().start(
+            .shell("echo first; read x < /dev/zero; sleep 0.3; echo second")
+        )
         try live.waits(for: "first")
         live.cancel()
     }
@@ -103,7 +105,8 @@ struct OutputTests {
         let daemon = try HTTPConnection(api.socket).peer
         let before = ProcessTable.kilobytes("VmRSS", of: daemon) ?? 0
         let live = try api.start(
-            Run(["head", "-c", "50000000", "/dev/zero"]).limited(["output_bytes": 1_048_576]))
+            Run(["head", "-c", "50000000", "/dev/zero"]).limited(["output_bytes": 1_048_576])
+        )
         // The job is done writing, or blocked on its pipe, when others have run meanwhile.
         for _ in 0..<10 { #expect(try api.run(Run(["true"])).verdict == "ok") }
         let after = ProcessTable.kilobytes("VmRSS", of: daemon) ?? 0

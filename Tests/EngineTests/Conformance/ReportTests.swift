@@ -22,7 +22,8 @@ struct ReportTests {
         arguments: [
             Run(["true"]), Run(["no-such-program"]), .shell("kill -9 $$"),
             Run(["sleep", "9"]).limited(["wall_time_ms": 100]),
-        ])
+        ]
+    )
     func keys(run: Run) throws {
         let report = try Host.daemon().run(run)
         #expect(report.json.keys == Self.keys)
@@ -73,7 +74,8 @@ struct ReportTests {
     @Test("the workspace's bytes and inodes are counted at the end")
     func workspace() throws {
         let report = try Host.daemon().run(
-            .shell("head -c 1000000 /dev/zero > a; touch b c; head -c 9000000 /dev/zero > d; rm d"))
+            .shell("head -c 1000000 /dev/zero > a; touch b c; head -c 9000000 /dev/zero > d; rm d")
+        )
         let bytes = try #require(report.usage("workspace_bytes"))
         #expect(bytes >= 1_000_000 && bytes < 1_100_000)
         // a, b, c; the workspace itself, out and .tmp.
@@ -83,7 +85,8 @@ struct ReportTests {
     @Test("the peak of processes is what was alive at once")
     func processes() throws {
         let report = try Host.daemon().run(
-            .shell("for i in 1 2 3 4 5 6 7; do sleep 0.3 & done; wait"))
+            .shell("for i in 1 2 3 4 5 6 7; do sleep 0.3 & done; wait")
+        )
         guard let peak = report.usage("pids_peak") else { return }  // Not on every kernel.
         #expect(peak >= 8 && peak <= 12, "\(peak)")
     }

@@ -30,36 +30,60 @@ struct Stubborn: Sendable, CustomTestStringConvertible {
     static let all: [Stubborn] = [
         Stubborn(
             fact: "it ignores SIGTERM, SIGINT and SIGHUP",
-            script: "trap '' TERM INT HUP; while :; do sleep 1; done", verdicts: ["wall_time"]),
+            script: "trap '' TERM INT HUP; while :; do sleep 1; done",
+            verdicts: ["wall_time"]
+        ),
         Stubborn(
-            fact: "it double-forks into a session of its own and exits", script: doubleFork,
-            verdicts: ["ok"], limits: [:], within: 4000),
+            fact: "it double-forks into a session of its own and exits",
+            script: doubleFork,
+            verdicts: ["ok"],
+            limits: [:],
+            within: 4000
+        ),
         Stubborn(fact: "it stops itself", script: "kill -STOP $$", verdicts: ["wall_time"]),
         Stubborn(
-            fact: "it stops every process it can reach", script: "sleep 60 & kill -STOP -1; wait",
-            verdicts: ["wall_time"]),
+            fact: "it stops every process it can reach",
+            script: "sleep 60 & kill -STOP -1; wait",
+            verdicts: ["wall_time"]
+        ),
         Stubborn(
-            fact: "a grandchild holds its output open", script: "(sleep 60 &) ; echo done",
-            verdicts: ["ok"], limits: [:], within: 4000),
+            fact: "a grandchild holds its output open",
+            script: "(sleep 60 &) ; echo done",
+            verdicts: ["ok"],
+            limits: [:],
+            within: 4000
+        ),
         Stubborn(
             fact: "a grandchild holds only standard error open",
-            script: "(sleep 60 > /dev/null &) ; exit 3", verdicts: ["exit"], limits: [:],
-            within: 4000),
+            script: "(sleep 60 > /dev/null &) ; exit 3",
+            verdicts: ["exit"],
+            limits: [:],
+            within: 4000
+        ),
         Stubborn(
             fact: "it closes all its streams and sleeps",
-            script: "exec <&- >&- 2>&-; sleep 60", verdicts: ["wall_time"]),
+            script: "exec <&- >&- 2>&-; sleep 60",
+            verdicts: ["wall_time"]
+        ),
         Stubborn(
             fact: "it fills the workspace and then waits",
-            script: "head -c 9999999 /dev/zero > f; sleep 60", verdicts: ["wall_time"],
-            limits: ["wall_time_ms": 700, "workspace_bytes": 1_048_576]),
+            script: "head -c 9999999 /dev/zero > f; sleep 60",
+            verdicts: ["wall_time"],
+            limits: ["wall_time_ms": 700, "workspace_bytes": 1_048_576]
+        ),
         Stubborn(
             fact: "it fills /dev/shm, and is told so by the kernel alone",
-            script: "head -c 9999999 /dev/zero > /dev/shm/f; test $? = 1", verdicts: ["ok"],
-            limits: ["shared_memory_bytes": 65_536]),
+            script: "head -c 9999999 /dev/zero > /dev/shm/f; test $? = 1",
+            verdicts: ["ok"],
+            limits: ["shared_memory_bytes": 65_536]
+        ),
         Stubborn(
             fact: "it leaves a thousand zombies behind",
-            script: "i=0; while [ $i -lt 1000 ]; do (true &); i=$((i+1)); done", verdicts: ["ok"],
-            limits: [:], within: 20_000),
+            script: "i=0; while [ $i -lt 1000 ]; do (true &); i=$((i+1)); done",
+            verdicts: ["ok"],
+            limits: [:],
+            within: 20_000
+        ),
     ]
 }
 

@@ -15,7 +15,8 @@ struct SurroundingsTests {
             "python3 -c 'import os; print(os.cpu_count())'",
             "python3 -c 'import os; print(len(os.sched_getaffinity(0)))'",
             "getconf _NPROCESSORS_ONLN", "node -p 'require(\"os\").cpus().length'",
-        ])
+        ]
+    )
     func processors(question: String) throws {
         #expect(try answer(question) == "1")
     }
@@ -33,8 +34,10 @@ struct SurroundingsTests {
         // The fourth is the directory being listed.
         #expect(list == "['0', '1', '2', '3']")
         #expect(try answer("tty; ps -o tty= -p $$; readlink /proc/self/fd/0").contains("/dev/null"))
-        #expect(try answer("(exec 3</dev/tty) 2>&1; test -t 0 -o -t 1 -o -t 2; echo $?")
-            .hasSuffix("1"))
+        #expect(
+            try answer("(exec 3</dev/tty) 2>&1; test -t 0 -o -t 1 -o -t 2; echo $?")
+                .hasSuffix("1")
+        )
     }
 
     @Test("no signal is blocked or ignored")
@@ -60,7 +63,8 @@ struct SurroundingsTests {
 
     @Test("it is alone: process 1 cannot be seen, and no other process either")
     func alone() throws {
-        let list = "import os; print([p == str(os.getpid()) for p in os.listdir('/proc') if p.isdigit()])"
+        let list =
+            "import os; print([p == str(os.getpid()) for p in os.listdir('/proc') if p.isdigit()])"
         #expect(try Host.daemon().run(.python(list)).text == "[True]")
         #expect(try answer("ls -d /proc/1 2>&1").contains("No such file"))
     }

@@ -22,71 +22,125 @@ struct Ending: Sendable, CustomTestStringConvertible {
         Ending(fact: "exit status 1", run: Run(["false"]), verdict: "exit", exitCode: 1),
         Ending(fact: "exit status 255", run: .shell("exit 255"), verdict: "exit", exitCode: 255),
         Ending(
-            fact: "a program that is not there is 127", run: Run(["no-such-program"]),
-            verdict: "exit", exitCode: 127, evidence: ["execve"]),
+            fact: "a program that is not there is 127",
+            run: Run(["no-such-program"]),
+            verdict: "exit",
+            exitCode: 127,
+            evidence: ["execve"]
+        ),
         Ending(
-            fact: "a path that is not there is 127", run: Run(["/no/such/program"]),
-            verdict: "exit", exitCode: 127, evidence: ["execve"]),
+            fact: "a path that is not there is 127",
+            run: Run(["/no/such/program"]),
+            verdict: "exit",
+            exitCode: 127,
+            evidence: ["execve"]
+        ),
         Ending(
-            fact: "a file that is not executable is 126", run: Run(["/etc/passwd"]),
-            verdict: "exit", exitCode: 126, evidence: ["execve"]),
+            fact: "a file that is not executable is 126",
+            run: Run(["/etc/passwd"]),
+            verdict: "exit",
+            exitCode: 126,
+            evidence: ["execve"]
+        ),
         Ending(
-            fact: "a directory is 126", run: Run(["/usr"]), verdict: "exit", exitCode: 126,
-            evidence: ["execve"]),
+            fact: "a directory is 126",
+            run: Run(["/usr"]),
+            verdict: "exit",
+            exitCode: 126,
+            evidence: ["execve"]
+        ),
         Ending(
             fact: "a file of an unknown format is 126",
             run: Run(
                 ["/workspace/x"],
-                ["files": [["path": "x", "text": "\u{7f}ELF nonsense", "mode": 493]]]),
-            verdict: "exit", exitCode: 126, evidence: ["execve"]),
+                ["files": [["path": "x", "text": "\u{7f}ELF nonsense", "mode": 493]]]
+            ),
+            verdict: "exit",
+            exitCode: 126,
+            evidence: ["execve"]
+        ),
         Ending(
-            fact: "a job that kills itself", run: .shell("kill -KILL $$"), verdict: "signal",
-            signal: 9, evidence: ["signal"]),
+            fact: "a job that kills itself",
+            run: .shell("kill -KILL $$"),
+            verdict: "signal",
+            signal: 9,
+            evidence: ["signal"]
+        ),
         Ending(
-            fact: "a job that aborts", run: .python("import os; os.abort()"), verdict: "signal",
-            signal: 6, evidence: ["signal"]),
+            fact: "a job that aborts",
+            run: .python("import os; os.abort()"),
+            verdict: "signal",
+            signal: 6,
+            evidence: ["signal"]
+        ),
         Ending(
             fact: "a child's signal is the shell's exit status",
-            run: .shell("sh -c 'kill -TERM $$'; exit $?"), verdict: "exit", exitCode: 143),
+            run: .shell("sh -c 'kill -TERM $$'; exit $?"),
+            verdict: "exit",
+            exitCode: 143
+        ),
         Ending(
             fact: "more memory than the cap",
-            run: .python(bomb).limited(["memory_bytes": 67_108_864]), verdict: "oom",
-            evidence: ["memory_limit_bytes", "oom_kills"]),
+            run: .python(bomb).limited(["memory_bytes": 67_108_864]),
+            verdict: "oom",
+            evidence: ["memory_limit_bytes", "oom_kills"]
+        ),
         Ending(
             fact: "a child that takes more memory than the cap ends the whole job",
             run: .shell("python3 -c '\(bomb)'; sleep 60").limited(["memory_bytes": 67_108_864]),
-            verdict: "oom", evidence: ["memory_limit_bytes", "oom_kills"]),
+            verdict: "oom",
+            evidence: ["memory_limit_bytes", "oom_kills"]
+        ),
         Ending(
-            fact: "the deadline", run: Run(["sleep", "60"]).limited(["wall_time_ms": 300]),
-            verdict: "wall_time", evidence: ["wall_time_limit_ms", "wall_ms"]),
+            fact: "the deadline",
+            run: Run(["sleep", "60"]).limited(["wall_time_ms": 300]),
+            verdict: "wall_time",
+            evidence: ["wall_time_limit_ms", "wall_ms"]
+        ),
         Ending(
             fact: "the cap on CPU time",
-            run: .python("while True: pass").limited(["cpu_time_ms": 300]), verdict: "cpu_time",
-            evidence: ["cpu_time_limit_ms", "cpu_ms"]),
+            run: .python("while True: pass").limited(["cpu_time_ms": 300]),
+            verdict: "cpu_time",
+            evidence: ["cpu_time_limit_ms", "cpu_ms"]
+        ),
         Ending(
             fact: "the cap on CPU time counts a child's",
             run: .shell("python3 -c 'while True: pass' & wait").limited(["cpu_time_ms": 300]),
-            verdict: "cpu_time", evidence: ["cpu_time_limit_ms", "cpu_ms"]),
+            verdict: "cpu_time",
+            evidence: ["cpu_time_limit_ms", "cpu_ms"]
+        ),
         Ending(
-            fact: "the cap on processes", run: .shell(pidsBomb).limited(["pids": 16]),
-            verdict: "pids", evidence: ["pids_limit", "forks_refused"]),
+            fact: "the cap on processes",
+            run: .shell(pidsBomb).limited(["pids": 16]),
+            verdict: "pids",
+            evidence: ["pids_limit", "forks_refused"]
+        ),
         Ending(
             fact: "the cap on output",
-            run: .shell("yes").limited(["output_total_bytes": 1_048_576]), verdict: "output",
-            evidence: ["output_total_limit_bytes", "output_bytes"]),
+            run: .shell("yes").limited(["output_total_bytes": 1_048_576]),
+            verdict: "output",
+            evidence: ["output_total_limit_bytes", "output_bytes"]
+        ),
         Ending(
             fact: "a workspace without a byte left",
             run: .shell("head -c 8388608 /dev/zero > f").limited(["workspace_bytes": 4_194_304]),
-            verdict: "disk", evidence: ["workspace_limit_bytes", "workspace_bytes"]),
+            verdict: "disk",
+            evidence: ["workspace_limit_bytes", "workspace_bytes"]
+        ),
         Ending(
             fact: "a workspace without an inode left",
             run: .shell("i=0; while : > f$i; do i=$((i+1)); done")
                 .limited(["workspace_inodes": 64]),
-            verdict: "disk", evidence: ["workspace_inodes_limit", "workspace_inodes"]),
+            verdict: "disk",
+            evidence: ["workspace_inodes_limit", "workspace_inodes"]
+        ),
         Ending(
             fact: "a file larger than the workspace could be, in a workspace that is not full",
-            run: Run(["truncate", "-s", "1T", "f"]), verdict: "signal", signal: 25,
-            evidence: ["signal"]),
+            run: Run(["truncate", "-s", "1T", "f"]),
+            verdict: "signal",
+            signal: 25,
+            evidence: ["signal"]
+        ),
     ]
 }
 
@@ -126,7 +180,8 @@ struct VerdictTests {
             ["shared_memory_bytes": 65_537], ["cpu_millicores": 333], ["pids": 3],
             ["output_bytes": 1025], ["open_files": 17], ["wall_time_ms": 1001],
             ["cpu_time_ms": 101], ["artifact_bytes": 1025], ["artifact_count": 1],
-        ])
+        ]
+    )
     func odd(limits: [String: Int]) throws {
         let run = Run(["true"]).limited(limits.mapValues { .number(Double($0)) })
         let report = try Host.daemon().run(run)
@@ -153,7 +208,8 @@ struct VerdictTests {
     func cancelledByClosing() throws {
         let mark = Sandboxes.mark()
         let live = try Host.daemon().start(
-            .shell("echo up; sleep 60", ["env": ["MARK": .string(mark)]]))
+            .shell("echo up; sleep 60", ["env": ["MARK": .string(mark)]])
+        )
         try live.waits(for: "up")
         let processes = Sandboxes.processes(marked: mark)
         let cgroups = Sandboxes.cgroups(of: try #require(processes.first))
@@ -172,8 +228,11 @@ struct VerdictTests {
         let before = try #require(try api.status()["finished"]?.int)
         let connection = try HTTPConnection(api.socket)
         try connection.send(
-            "POST", "/v1/runs", headers: ["Accept": "application/json"],
-            body: try Run(["sleep", "100"]).json.bytes)
+            "POST",
+            "/v1/runs",
+            headers: ["Accept": "application/json"],
+            body: try Run(["sleep", "100"]).json.bytes
+        )
         connection.close()
         let ended = try Host.waits(upTo: .seconds(10)) {
             try (api.status()["finished"]?.int ?? 0) > before

@@ -46,7 +46,8 @@ final class CanaryListeners {
         }.map(\.name)
     }
 
-    private func listen(_ name: String, _ type: __socket_type, _ address: [UInt8]) throws -> UInt16 {
+    private func listen(_ name: String, _ type: __socket_type, _ address: [UInt8]) throws -> UInt16
+    {
         let family = Int32(address[0])
         let kind = Int32(type.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
         let descriptor = socket(family, kind, 0)

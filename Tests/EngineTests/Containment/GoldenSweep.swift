@@ -24,7 +24,9 @@ struct GoldenSweep {
 
             """
         try FileManager.default.createDirectory(
-            atPath: Host.sources + "/../Probes/golden", withIntermediateDirectories: true)
+            atPath: Host.sources + "/../Probes/golden",
+            withIntermediateDirectories: true
+        )
         try (Data(head.utf8) + Data(bytes)).write(to: URL(filePath: path))
     }
 }

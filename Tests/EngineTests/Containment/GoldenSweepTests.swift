@@ -10,7 +10,10 @@ struct GoldenSweepTests {
     /// The sweep makes these with arguments of its own, or not at all.
     private static let adjusted: Set = [62, 68, 154, 202]
 
-    @Test("every call of the machine's own table answers what the filter says", arguments: ["code", "shell"])
+    @Test(
+        "every call of the machine's own table answers what the filter says",
+        arguments: ["code", "shell"]
+    )
     func own(profile: String) throws {
         let sweep = try GoldenSweep(profile: profile, name: "sweep").read()
         let filter = try Host.file("PolicyTests/Golden/\(profile).x86_64.txt")
@@ -32,7 +35,10 @@ struct GoldenSweepTests {
         #expect(compared > 450)
     }
 
-    @Test("calls through other tables kill, every one of them", arguments: ["sweep-32", "sweep-x32"])
+    @Test(
+        "calls through other tables kill, every one of them",
+        arguments: ["sweep-32", "sweep-x32"]
+    )
     func foreign(name: String) throws {
         let sweep = try GoldenSweep(profile: "code", name: name).read()
         #expect(sweep.words.count > 450)

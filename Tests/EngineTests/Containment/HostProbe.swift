@@ -16,13 +16,16 @@ struct HostProbe {
         self.scene = scene
         directory = try Installation.shared.get().makeDirectory()
         mkdir(directory + "/out", 0o755)
-        if let user = Host.userID, let group = Host.groupID { chown(directory + "/out", user, group) }
+        if let user = Host.userID, let group = Host.groupID {
+            chown(directory + "/out", user, group)
+        }
         values = scene.values(workspace: directory, daemon: try scene.daemon())
     }
 
     /// Runs the control; `checking` is called when it has ended, before what is left of it is.
     func run(
-        _ control: ProbeControl, looking: () throws -> Void,
+        _ control: ProbeControl,
+        looking: () throws -> Void,
         checking: (ProbeOutcome) throws -> Void
     ) throws -> ProbeOutcome {
         defer { end() }
@@ -60,12 +63,17 @@ struct HostProbe {
         defer { close(root) }
         return try Program(
             Program.asUser + words,
-            environment: ["PROBE_MARK": mark, "CANARY_SECRET": scene.token], directory: directory,
-            descriptors: [9: root])
+            environment: ["PROBE_MARK": mark, "CANARY_SECRET": scene.token],
+            directory: directory,
+            descriptors: [9: root]
+        )
     }
 
     private func outcome(
-        _ program: Program, _ ending: Program.Ending?, milliseconds: Int, outlived: Bool
+        _ program: Program,
+        _ ending: Program.Ending?,
+        milliseconds: Int,
+        outlived: Bool
     ) -> ProbeOutcome {
         let stdout = ending?.stdout ?? program.outputSoFar
         let stderr = ending?.stderr ?? Array(program.errorsSoFar.utf8)
@@ -77,8 +85,11 @@ struct HostProbe {
             case (nil, nil): .cancelled
             }
         var run = ProbeRun(
-            verdict: verdict, exitCode: ending?.exitCode.map(Int.init), milliseconds: milliseconds,
-            lines: ProbeLine.lines(in: probe.report == .stdout ? stdout : stderr))
+            verdict: verdict,
+            exitCode: ending?.exitCode.map(Int.init),
+            milliseconds: milliseconds,
+            lines: ProbeLine.lines(in: probe.report == .stdout ? stdout : stderr)
+        )
         run.outlived = outlived
         return ProbeOutcome(run: run, stdout: stdout, stderr: stderr, mark: mark)
     }

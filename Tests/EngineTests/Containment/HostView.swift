@@ -17,7 +17,9 @@ enum HostView {
             find "$1" -type f | sort | awk -v seed="$2" '
                 BEGIN { srand(seed) } { print rand() " " $0 }' | sort | head -n 100 |
                 cut -d ' ' -f 2- | tr '\\n' '\\0' | xargs -0 sha256sum | sha256sum
-            """, [path, seed])
+            """,
+            [path, seed]
+        )
     }
 
     /// The digests of files, links followed.
@@ -33,7 +35,8 @@ enum HostView {
                 ! -name '*-state' ! -name ns_last_pid ! -path '/proc/sys/fs/quota/*' \
                 ! -path '/proc/sys/kernel/pty/nr' ! -name '*_count' ! -name 'cad_pid' \
                 -exec grep -sH '' {} +
-            """)
+            """
+        )
         return Set(text.split(separator: "\n").map(String.init))
     }
 
@@ -62,7 +65,9 @@ enum HostView {
             find /tmp /var/tmp /dev/shm /dev/mqueue -xdev -maxdepth 2 -uid +\(Int(ids.lowerBound) - 1) \
                 -uid -\(ids.upperBound) -printf '%p %s\\n' 2>/dev/null
             find "$1" -xdev ! -path '*/artifacts/*' -type f -printf '%p %s\\n' 2>/dev/null; true
-            """, [state])
+            """,
+            [state]
+        )
         return Set(text.split(separator: "\n").map(String.init))
     }
 
@@ -129,6 +134,7 @@ enum HostView {
                 else { return false }
                 // One that is nobody's descendant has escaped, whatever its id.
                 return !family.contains(entry.pid) || (user - first) % 2 == 1
-            })
+            }
+        )
     }
 }

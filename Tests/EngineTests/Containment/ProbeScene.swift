@@ -26,14 +26,19 @@ final class ProbeScene {
         program = installation.directory + "/probe"
         try FileManager.default.copyItem(atPath: try #require(Host.probe), toPath: program)
         chmod(program, 0o755)
+        // What a control that was interrupted left would hide what the next one leaves.
+        _ = try Program.run([program, "remove-residue"])
         listeners = try CanaryListeners(directory: canaryDirectory, token: token)
         knownLayers = try Self.askForLayers(in: installation.makeDirectory())
     }
 
     /// The daemon refuses a layer it does not know, and says which it does.
     private static func askForLayers(in directory: String) throws -> Set<String> {
-        let ending = try TestDaemon.start(["--insecure-without", "none-such"], directory: directory)
-            .ending(within: .seconds(20))
+        let ending = try TestDaemon.start(
+            ["--insecure-without", "none-such"],
+            directory: directory
+        )
+        .ending(within: .seconds(20))
         guard let known = ending.errorText.split(separator: "(known: ").dropFirst().first else {
             return []
         }
@@ -80,7 +85,8 @@ final class ProbeScene {
             "open_socket": listeners.path, "listener_port": String(listeners.port),
             "abstract_name": listeners.abstractName, "state_directory": daemon.state,
             "daemon_socket": daemon.socket, "image_store": Self.imageStore, "host_name": node,
-            "machine_id": line("/etc/machine-id"), "boot_id": line("/proc/sys/kernel/random/boot_id"),
+            "machine_id": line("/etc/machine-id"),
+            "boot_id": line("/proc/sys/kernel/random/boot_id"),
             "host_user": Host.user, "host_address": Self.hostAddress,
         ])
     }

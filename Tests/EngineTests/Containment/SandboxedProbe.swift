@@ -49,11 +49,6 @@ struct SandboxedProbe {
         return try outcome(answer, milliseconds: took)
     }
 
-    /// What tidies up after a control.
-    func tidy(_ command: ProbeCommand) throws {
-        _ = try daemon.api.run(try request(command, limited: false))
-    }
-
     private func request(_ command: ProbeCommand, limited: Bool) throws -> Run {
         let arguments = try command.arguments(program: Self.path, values: values)
         var more: [String: JSON] = [:]
@@ -91,8 +86,10 @@ struct SandboxedProbe {
         }
         let connection = try HTTPConnection(daemon.socket)
         try connection.begin(
-            "POST", "/v1/runs",
-            headers: ["Accept": "application/json", "Content-Type": "application/x-ndjson"])
+            "POST",
+            "/v1/runs",
+            headers: ["Accept": "application/json", "Content-Type": "application/x-ndjson"]
+        )
         try connection.chunk(try streamed.json.bytes + [10])
         let count = probe.inputBytes
         let feeder = Feeder(connection)
@@ -129,16 +126,23 @@ struct SandboxedProbe {
         let verdict = try #require(ProbeVerdict(rawValue: report.verdict), "\(report.json)")
         let lines = probe.report == .stdout ? report.stdout : report.stderr
         var run = ProbeRun(
-            verdict: verdict, exitCode: report.exitCode, milliseconds: milliseconds,
-            lines: ProbeLine.lines(in: lines))
+            verdict: verdict,
+            exitCode: report.exitCode,
+            milliseconds: milliseconds,
+            lines: ProbeLine.lines(in: lines)
+        )
         let text = String(decoding: report.stdout, as: UTF8.self)
         if probe.expectation.golden != nil { run.sweep = SyscallSweep(text: text) }
         run.artifacts = report.artifacts.keys.map { String(decoding: $0, as: UTF8.self) }
         run.stdoutSHA256 = try Self.sha256(report.stdout)
         run.stderrSHA256 = try Self.sha256(report.stderr)
         return ProbeOutcome(
-            run: run, report: report, raw: answer.body, stdout: report.stdout,
-            stderr: report.stderr)
+            run: run,
+            report: report,
+            raw: answer.body,
+            stdout: report.stdout,
+            stderr: report.stderr
+        )
     }
 
     /// By the host's own tool, which shares no code with the daemon.

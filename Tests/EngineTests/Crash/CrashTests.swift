@@ -70,21 +70,37 @@ struct CrashTests {
 
         static let all: [Blow] = [
             Blow(
-                fact: "the launcher is killed", target: .launcher, signal: SIGKILL,
-                verdicts: ["engine_error"]),
+                fact: "the launcher is killed",
+                target: .launcher,
+                signal: SIGKILL,
+                verdicts: ["engine_error"]
+            ),
             Blow(
-                fact: "the sandbox's init is killed", target: .sandboxInit, signal: SIGKILL,
-                verdicts: ["engine_error"]),
+                fact: "the sandbox's init is killed",
+                target: .sandboxInit,
+                signal: SIGKILL,
+                verdicts: ["engine_error"]
+            ),
             Blow(
-                fact: "the sandbox's init is stopped", target: .sandboxInit, signal: SIGSTOP,
-                verdicts: ["engine_error"]),
+                fact: "the sandbox's init is stopped",
+                target: .sandboxInit,
+                signal: SIGSTOP,
+                verdicts: ["engine_error"]
+            ),
             Blow(fact: "the job is killed", target: .job, signal: SIGKILL, verdicts: ["signal"]),
             Blow(
-                fact: "the job is stopped", target: .job, signal: SIGSTOP, verdicts: ["wall_time"]),
+                fact: "the job is stopped",
+                target: .job,
+                signal: SIGSTOP,
+                verdicts: ["wall_time"]
+            ),
         ]
     }
 
-    @Test("what hits one run from outside ends that run, and the daemon goes on", arguments: Blow.all)
+    @Test(
+        "what hits one run from outside ends that run, and the daemon goes on",
+        arguments: Blow.all
+    )
     func blow(_ blow: Blow) throws {
         let daemon = try TestDaemon()
         let mark = Sandboxes.mark()
@@ -106,7 +122,11 @@ struct CrashTests {
         #expect(blow.verdicts.contains(report.verdict), "\(report.json)")
         #expect(report.isClean, "\(report.json["receipt"] ?? .null)")
         #expect(Sandboxes.processes(marked: mark).isEmpty)
-        #expect(try daemon.api.run(Run(["true"])).verdict == "ok")
+        // A run that begins in the moment of the launcher's death may meet it, too.
+        let goesOn = try Host.waits(upTo: .seconds(2)) {
+            try daemon.api.run(Run(["true"])).verdict == "ok"
+        }
+        #expect(goesOn)
         daemon.stop()
     }
 
@@ -167,7 +187,9 @@ private final class Load: @unchecked Sendable {
             "head -c 3000000 /dev/zero; echo x > out/x", "(setsid sleep 30 &); cat", "sleep 30",
         ]
         let run = Run.shell(
-            scripts[caller % scripts.count], ["env": ["MARK": .string(mark)], "stdin": "abc"])
+            scripts[caller % scripts.count],
+            ["env": ["MARK": .string(mark)], "stdin": "abc"]
+        )
         return try run.limited(["memory_bytes": 67_108_864]).json.bytes
     }
 }

@@ -64,7 +64,12 @@ final class HTTPConnection {
         var limit = timeval(tv_sec: Int(patience.components.seconds), tv_usec: 0)
         for option in [SO_RCVTIMEO, SO_SNDTIMEO] {
             setsockopt(
-                descriptor, SOL_SOCKET, option, &limit, socklen_t(MemoryLayout<timeval>.size))
+                descriptor,
+                SOL_SOCKET,
+                option,
+                &limit,
+                socklen_t(MemoryLayout<timeval>.size)
+            )
         }
     }
 
@@ -89,7 +94,10 @@ final class HTTPConnection {
 
     /// Sends a whole request.
     func send(
-        _ method: String, _ path: String, headers: [String: String] = [:], body: [UInt8]? = nil
+        _ method: String,
+        _ path: String,
+        headers: [String: String] = [:],
+        body: [UInt8]? = nil
     ) throws {
         var head = "\(method) \(path) HTTP/1.1\r\nHost: sandboxd\r\n"
         if let body { head += "Content-Length: \(body.count)\r\n" }

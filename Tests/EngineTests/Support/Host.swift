@@ -87,7 +87,8 @@ extension Trait where Self == ConditionTrait {
     static var ownDaemon: Self {
         .enabled(
             if: Host.build != nil && Host.userID != nil,
-            "SANDBOXD_BUILD is not set, or the user \(Host.user) does not exist: run scripts/test")
+            "SANDBOXD_BUILD is not set, or the user \(Host.user) does not exist: run scripts/test"
+        )
     }
 
     /// Needs the probe program.

@@ -17,7 +17,10 @@ struct Installation: Sendable {
         let build = try #require(Host.build)
         var template = Array("/tmp/sandboxd-tests-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else { throw SocketError("making a directory in /tmp") }
-        directory = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
+        directory = String(
+            decoding: template.dropLast().map(UInt8.init(bitPattern:)),
+            as: UTF8.self
+        )
         Self.removedAtExit = strdup(directory)
         chmod(directory, 0o755)
         let files = FileManager.default
@@ -29,7 +32,8 @@ struct Installation: Sendable {
         environment = try Self.copyLibraries(of: directory + "/sandboxd-daemon", to: directory)
         let profiles = directory + "/profiles"
         try files.copyItem(atPath: Host.sources + "/../../profiles", toPath: profiles)
-        for path in [profiles] + (files.subpaths(atPath: profiles) ?? []).map({ profiles + "/" + $0 })
+        for path in [profiles]
+            + (files.subpaths(atPath: profiles) ?? []).map({ profiles + "/" + $0 })
         {
             chmod(path, 0o755)
         }
@@ -47,7 +51,8 @@ struct Installation: Sendable {
 
     /// A debug build takes Swift's libraries from the toolchain, which may lie in somebody's home.
     private static func copyLibraries(
-        of program: String, to directory: String
+        of program: String,
+        to directory: String
     ) throws -> [String: String] {
         var copied = false
         for line in try Program.run(["ldd", program]).text.split(separator: "\n") {

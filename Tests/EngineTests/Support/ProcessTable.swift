@@ -35,8 +35,12 @@ struct ProcessTable: Sendable {
         guard fields.count > 19, let parent = pid_t(fields[1]), let start = UInt64(fields[19])
         else { return nil }
         return Entry(
-            pid: pid, parent: parent, startTicks: start, state: fields[0].first ?? "?",
-            name: String(text[text.index(after: open)..<close]))
+            pid: pid,
+            parent: parent,
+            startTicks: start,
+            state: fields[0].first ?? "?",
+            name: String(text[text.index(after: open)..<close])
+        )
     }
 
     /// All that descend from `ancestor`, itself left out.
@@ -82,7 +86,8 @@ struct ProcessTable: Sendable {
         Set(
             names("/proc/\(pid)/ns").compactMap {
                 try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(pid)/ns/\($0)")
-            })
+            }
+        )
     }
 
     /// The small file's text; nil when it cannot be read, as when the process is gone.

@@ -25,8 +25,11 @@ final class Program {
     /// Starts `arguments[0]`, looked for in the usual places. `descriptors` are this process's
     /// numbers by the program's. It leads a session of its own.
     init(
-        _ arguments: [String], environment: [String: String] = [:], directory: String? = nil,
-        descriptors: [Int32: Int32] = [:], stdin: String = "/dev/null"
+        _ arguments: [String],
+        environment: [String: String] = [:],
+        directory: String? = nil,
+        descriptors: [Int32: Int32] = [:],
+        stdin: String = "/dev/null"
     ) throws {
         output = try Self.unnamedFile()
         errorOutput = try Self.unnamedFile()
@@ -94,8 +97,11 @@ final class Program {
         let status = status ?? SIGKILL
         let signal = status & 0x7f
         return Ending(
-            exitCode: signal == 0 ? (status >> 8) & 0xff : nil, signal: signal == 0 ? nil : signal,
-            stdout: Self.content(output), stderr: Self.content(errorOutput))
+            exitCode: signal == 0 ? (status >> 8) & 0xff : nil,
+            signal: signal == 0 ? nil : signal,
+            stdout: Self.content(output),
+            stderr: Self.content(errorOutput)
+        )
     }
 
     /// What it has written to standard output so far.
@@ -105,7 +111,9 @@ final class Program {
 
     /// Runs a program to its end.
     static func run(
-        _ arguments: [String], environment: [String: String] = [:], stdin: String = "/dev/null"
+        _ arguments: [String],
+        environment: [String: String] = [:],
+        stdin: String = "/dev/null"
     ) throws -> Ending {
         try Program(arguments, environment: environment, stdin: stdin).ending()
     }

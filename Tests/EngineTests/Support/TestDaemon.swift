@@ -24,7 +24,9 @@ final class TestDaemon {
 
     /// Starts it with further options and waits until it answers.
     init(
-        _ options: [String] = [], environment: [String: String] = [:], directory: String? = nil
+        _ options: [String] = [],
+        environment: [String: String] = [:],
+        directory: String? = nil
     ) throws {
         let installation = try Installation.shared.get()
         let place = try directory ?? installation.makeDirectory()
@@ -59,7 +61,9 @@ final class TestDaemon {
 
     /// Starts the program, and comes back at once.
     static func start(
-        _ options: [String], environment: [String: String] = [:], directory: String
+        _ options: [String],
+        environment: [String: String] = [:],
+        directory: String
     ) throws -> Program {
         let installation = try Installation.shared.get()
         var arguments =
@@ -75,8 +79,10 @@ final class TestDaemon {
         let raised = ["sh", "-c", "ulimit -Sn \"$(ulimit -Hn)\"; exec \"$@\"", "sh"]
         let variables = installation.environment.merging(["HOME": directory]) { $1 }
         return try Program(
-            raised + arguments + options, environment: variables.merging(environment) { $1 },
-            directory: directory)
+            raised + arguments + options,
+            environment: variables.merging(environment) { $1 },
+            directory: directory
+        )
     }
 
     /// The cgroup of the daemon with this directory, on v2.
@@ -86,7 +92,8 @@ final class TestDaemon {
 
     /// On v2 a daemon needs a cgroup that is its user's, and to be in it.
     private static func inDelegatedCgroup(
-        _ arguments: [String], in directory: String
+        _ arguments: [String],
+        in directory: String
     ) throws -> [String] {
         let root = "/sys/fs/cgroup"
         let path = delegated(directory)

@@ -76,7 +76,8 @@ struct TurnstileTrait: TestTrait, SuiteTrait, TestScoping {
     }
 
     func provideScope(
-        for test: Test, testCase: Test.Case?,
+        for test: Test,
+        testCase: Test.Case?,
         performing function: @Sendable @concurrent () async throws -> Void
     ) async throws {
         if isAlone {
