@@ -47,6 +47,7 @@ test: toolchain ## Runs all tests
 	scripts/test
 
 lint: toolchain ## Checks the format of Swift, the warnings of C and the syntax of scripts
+	@$(call packages,build)
 	swift format lint --strict --recursive Sources Tests Package.swift
 	Sources/sandboxd-init/build.sh .build/lint/sandboxd-init
 	Tests/Probes/build.sh .build/lint/probe
