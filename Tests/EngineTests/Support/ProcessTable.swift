@@ -12,6 +12,16 @@ struct ProcessTable: Sendable {
         let name: String
 
         var isDead: Bool { state == "Z" || state == "X" }
+
+        /// The same process, whatever it does now and is called.
+        static func == (left: Entry, right: Entry) -> Bool {
+            left.pid == right.pid && left.startTicks == right.startTicks
+        }
+
+        func hash(into hasher: inout Hasher) {
+            hasher.combine(pid)
+            hasher.combine(startTicks)
+        }
     }
 
     let entries: [pid_t: Entry]
