@@ -98,7 +98,11 @@ struct OutputTests {
         #expect(pieces.map { $0.1 }.reduce(0, +) == 4096)
         #expect(pieces.last.map { $0.0 + $0.1 } == 1_000_000)
     }
+}
 
+/// Alone, because it weighs the daemon that all tests share.
+@Suite("Output that nobody reads", .daemon, .alone)
+struct UnreadOutputTests {
     @Test("a reader that does not read holds the job up, not the daemon's memory")
     func slowReader() throws {
         let api = try Host.daemon()
