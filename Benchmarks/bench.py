@@ -23,7 +23,7 @@ import report
 import sampling
 from client import TRUE_RUN, Connection, encoded
 from load import Alive, Crowd
-from processes import ProgramError, become, run
+from processes import ProgramError, become, come_back, run
 from report import Figure
 
 CONCURRENCY = 8
@@ -239,9 +239,8 @@ def main():
             for measure in (latency, python, context, sustained, alive, rest):
                 measure(bench)
         finally:
-            # Back for good: what follows is the caller's.
-            if os.getresuid()[2] == 0:
-                os.setresuid(0, 0, 0)
+            # What follows is the caller's.
+            come_back()
     report.write_json(bench.figures, options.json)
     missed = [figure.name for figure in bench.figures if figure.holds is False]
     for name in missed:

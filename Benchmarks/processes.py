@@ -21,6 +21,13 @@ def become(uid, gid):
     os.setresuid(uid, uid, 0)
 
 
+def come_back():
+    """Is root again for good, if it was root who became somebody else."""
+    if os.getresuid()[2] == 0:
+        os.setresuid(0, 0, 0)
+        os.setresgid(0, 0, 0)
+
+
 @contextlib.contextmanager
 def as_root():
     """Looks at what only root may see. Without root, it is the caller who looks."""
