@@ -161,20 +161,22 @@ def alive(bench):
     bench.add(
         Figure("sandboxes alive at once : at least", counted, ALIVE, ALIVE / max(counted, 1), 1.0,
                "", ALIVE),
-        Figure(f"{ALIVE} sandboxes started, one after the other", seconds, None, None, None, "s", ALIVE))
+        Figure(f"{ALIVE} sandboxes started, one after the other", seconds, None, None, None,
+               "s", ALIVE))
 
     crowd.hang_up()
     start = time.monotonic()
     while bench.connection.get("/v1/status")["runs"] and time.monotonic() - start < 30:
         time.sleep(0.005)
     bench.add(
-        Figure(f"{ALIVE} sandboxes gone after their callers hung up", time.monotonic() - start, None, None,
-               None, "s", ALIVE))
+        Figure(f"{ALIVE} sandboxes gone after their callers hung up", time.monotonic() - start,
+               None, None, None, "s", ALIVE))
     after = footprint.settled(bench.daemon)
     for name in ("descriptors", "cgroups", "mounts"):
         ours, other = getattr(after, name), getattr(before, name)
         bench.add(
-            Figure(f"{name} after {ALIVE} sandboxes : before", ours, other, ours / max(other, 1), 1.0, "", ALIVE))
+            Figure(f"{name} after {ALIVE} sandboxes : before", ours, other,
+                   ours / max(other, 1), 1.0, "", ALIVE))
 
 
 def rest(bench):

@@ -125,7 +125,13 @@ enum sbx_layer {
     SBX_LAYER_DEVICE_LIST = 1u << 12,
     SBX_LAYER_DESCRIPTORS = 1u << 13,
     SBX_LAYER_AFFINITY = 1u << 14,
-    SBX_LAYER_ALL = (1u << 15) - 1u,
+    // The daemon's own: init leaves them alone.
+    SBX_LAYER_MEMORY_CGROUP = 1u << 15,
+    SBX_LAYER_PIDS_CGROUP = 1u << 16,
+    SBX_LAYER_CPU_CGROUP = 1u << 17,
+    SBX_LAYER_OUTPUT_CAP = 1u << 18,
+    SBX_LAYER_ENVIRONMENT = 1u << 19,
+    SBX_LAYER_ALL = (1u << 20) - 1u,
 };
 
 /// Why init ended the job, as bits of `sbx_ended.reasons`. None: the job ended by itself.

@@ -68,12 +68,16 @@ actor RunService {
         let image = try APIError.refusing { () throws(ImageError) in
             try catalogue.image(of: policy)
         }
-        let request = try spec.request(
+        var request = try spec.request(
             attempt: .make(milliseconds: Self.milliseconds()),
             policy: policy,
             image: image.root,
             isLive: isLive
         )
+        // A control run only: what the daemon was started with is nobody's business.
+        if !engine.layers.has(.environment) {
+            request.environment.merge(Environment.all) { $1 }
+        }
         do throws(Admission.Refusal) {
             try admission.admit(bytes: policy.limits.memoryBytes + policy.limits.swapBytes)
         } catch {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import CChannel
+internal import Policy
 
 /// One layer of a sandbox, by the name that control runs use.
 package enum Layer: String, Sendable, CaseIterable {
@@ -18,6 +19,11 @@ package enum Layer: String, Sendable, CaseIterable {
     case deviceList = "device_list"
     case descriptors
     case affinity
+    case memoryCgroup = "memory_cgroup"
+    case pidsCgroup = "pids_cgroup"
+    case cpuCgroup = "cpu_cgroup"
+    case outputCap = "output_cap"
+    case environment
 
     /// Its bit of `enum sbx_layer`.
     var bit: UInt32 {
@@ -37,6 +43,11 @@ package enum Layer: String, Sendable, CaseIterable {
         case .deviceList: SBX_LAYER_DEVICE_LIST.rawValue
         case .descriptors: SBX_LAYER_DESCRIPTORS.rawValue
         case .affinity: SBX_LAYER_AFFINITY.rawValue
+        case .memoryCgroup: SBX_LAYER_MEMORY_CGROUP.rawValue
+        case .pidsCgroup: SBX_LAYER_PIDS_CGROUP.rawValue
+        case .cpuCgroup: SBX_LAYER_CPU_CGROUP.rawValue
+        case .outputCap: SBX_LAYER_OUTPUT_CAP.rawValue
+        case .environment: SBX_LAYER_ENVIRONMENT.rawValue
         }
     }
 }
@@ -59,5 +70,19 @@ package struct Layers: Sendable, Hashable {
     /// The layers that are off.
     package var missing: [Layer] {
         Layer.allCases.filter { !has($0) }
+    }
+
+    /// A policy's limits without the caps that a control run leaves out: so large that no probe,
+    /// each of which is bounded by itself, meets them.
+    func applied(to limits: Limits) -> Limits {
+        var limits = limits
+        if !has(.memoryCgroup) { limits.memoryBytes = 1 << 40 }
+        if !has(.pidsCgroup) { limits.pids = 30_000 }
+        if !has(.cpuCgroup) { limits.cpuMillicores = 64_000 }
+        if !has(.outputCap) {
+            limits.outputBytes = 1 << 30
+            limits.outputTotalBytes = 1 << 40
+        }
+        return limits
     }
 }

@@ -152,7 +152,7 @@ package actor Sandbox {
         self.cell = cell
         guard let control = cell.control else { throw SpawnError.lost(during: "setup") }
         try host("epoll_ctl") { () throws(Errno) in try link.connect(control) }
-        let limits = CgroupLimits(request.policy.limits)
+        let limits = CgroupLimits(engine.layers.applied(to: request.policy.limits))
         do throws(CgroupError) { try cell.cgroup.apply(limits) } catch {
             throw SpawnError.cgroup(error)
         }
@@ -191,7 +191,7 @@ package actor Sandbox {
 
     /// The job's ends of its three streams.
     private func openStreams() throws(Errno) -> [Descriptor] {
-        try jobStreams.open(request.input, limits: request.policy.limits)
+        try jobStreams.open(request.input, limits: engine.layers.applied(to: request.policy.limits))
     }
 
     /// The streams; they can be waited at before there are any pipes.
@@ -446,8 +446,8 @@ package actor Sandbox {
     }
 
     private func outputCame() {
-        guard jobStreams.totalBytes > request.policy.limits.outputTotalBytes, !isOutputExceeded
-        else { return }
+        let limits = engine.layers.applied(to: request.policy.limits)
+        guard jobStreams.totalBytes > limits.outputTotalBytes, !isOutputExceeded else { return }
         isOutputExceeded = true
         link.askToEnd()
     }
