@@ -50,12 +50,12 @@ enum RunReport {
 
     private static func usage(_ usage: Usage) -> JSONObject {
         [
-            "cpu_ms": usage.cpuMilliseconds,
-            "cpu_user_ms": usage.cpuUserMilliseconds,
-            "cpu_system_ms": usage.cpuSystemMilliseconds,
+            "cpu_ms": rounded(usage.cpuMilliseconds),
+            "cpu_user_ms": rounded(usage.cpuUserMilliseconds),
+            "cpu_system_ms": rounded(usage.cpuSystemMilliseconds),
             "memory_peak_bytes": usage.memoryPeakBytes,
             "pids_peak": usage.pidsPeak,
-            "wall_ms": usage.wallMilliseconds,
+            "wall_ms": rounded(usage.wallMilliseconds),
             "output_kept_bytes": usage.outputKeptBytes,
             "output_dropped_bytes": usage.outputDroppedBytes,
             "workspace_bytes": usage.workspaceBytes,
@@ -63,10 +63,16 @@ enum RunReport {
         ]
     }
 
+    /// Milliseconds to the microsecond, without the noise of binary fractions.
+    private static func rounded(_ milliseconds: Double) -> Double {
+        (milliseconds * 1000).rounded() / 1000
+    }
+
     private static func timing(_ timing: Timing) -> JSONObject {
         [
-            "setup": timing.setup, "run": timing.run, "teardown": timing.teardown,
-            "total": timing.total,
+            "setup": rounded(timing.setup), "run": rounded(timing.run),
+            "teardown": rounded(timing.teardown),
+            "total": rounded(timing.total),
         ]
     }
 

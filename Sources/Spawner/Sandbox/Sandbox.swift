@@ -110,8 +110,8 @@ package actor Sandbox {
         var ended = began
         do {
             try await make()
-            try openGate()
             gate = .now
+            try openGate()
             await engine.jobStarted(request)
             let ending = try await waitForEnd()
             ended = .now

@@ -42,7 +42,7 @@ struct DaemonStartTests {
 
     @Test("told to stop in the middle of runs, it cancels them and is gone at once")
     func stopsWhileRunning() throws {
-        let daemon = try TestDaemon()
+        let daemon = try TestDaemon(["--memory", "8192"])
         let lives = try (0..<8).map { _ in try daemon.api.start(.shell("echo up; sleep 100")) }
         for live in lives { try live.waits(for: "up") }
         let began = Host.milliseconds

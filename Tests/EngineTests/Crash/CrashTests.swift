@@ -42,7 +42,7 @@ struct CrashTests {
                     + Sandboxes.processes(marked: load.mark).map { "process \($0) of a job" }
                     + HostView.jobs(of: daemon.pid).map { "process \($0.pid) \($0.name)" }
             }
-            let isGone = Host.waits(upTo: .seconds(1)) { left().isEmpty }
+            let isGone = Host.waits(upTo: .seconds(Host.slowness)) { left().isEmpty }
             slowest = max(slowest, Host.milliseconds - began)
             try #require(isGone, "round \(round): \(left())")
             let held = namespaces.intersection(HostView.namespacesOfStrangers())

@@ -22,6 +22,9 @@ enum Host {
     /// How often the crash test kills the daemon.
     static let kills = variable("SANDBOXD_TEST_KILLS").flatMap { Int($0) } ?? 50
 
+    /// By how much a machine that is emulated takes longer: what has a fixed time gets that much.
+    static let slowness = variable("SANDBOXD_TEST_SLOWNESS").flatMap { Int($0) } ?? 1
+
     static let isRoot = geteuid() == 0
 
     /// The user's id.

@@ -108,7 +108,10 @@ final class TestDaemon {
                 chown(path + file, user, group)
             }
         }
-        return ["sh", "-c", "echo 0 > \(path)/cgroup.procs && exec \"$@\"", "sh"] + arguments
+        // A daemon that is or was in it has handed its controllers on, and since then processes go
+        // into the place that it made for itself.
+        let join = "p=\(path); [ -d $p/daemon ] && p=$p/daemon; echo 0 > $p/cgroup.procs"
+        return ["sh", "-c", join + " && exec \"$@\"", "sh"] + arguments
     }
 
     /// The places it keeps for sandboxes, by name, and the processes in each. One with no more than
