@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Foundation
+import Synchronization
 
 /// A program of the host's, started by a test.
 ///
@@ -65,7 +66,16 @@ final class Program {
         let error = posix_spawnp(&started, arguments[0], &actions, &attributes, &words, &variables)
         guard error == 0 else { throw SocketError("starting \(arguments[0])", error) }
         pid = started
+        _ = Self.endsAllAtExit
+        Self.living.withLock { _ = $0.insert(started) }
     }
+
+    /// Those that have not been waited for. Whoever holds one at the end of this process never lets
+    /// go of it, so the end of the process ends them too.
+    private static let living = Mutex<Set<pid_t>>([])
+    private static let endsAllAtExit: Void = {
+        atexit { Program.living.withLock { $0.forEach { kill($0, SIGKILL) } } }
+    }()
 
     private static let standard = ["PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"]
 
@@ -73,8 +83,13 @@ final class Program {
         if status == nil {
             kill(pid, SIGKILL)
             waitpid(pid, nil, 0)
+            Self.forget(pid)
         }
         for descriptor in [output, errorOutput] { close(descriptor) }
+    }
+
+    private static func forget(_ pid: pid_t) {
+        living.withLock { _ = $0.remove(pid) }
     }
 
     /// Waits for its end; false when it has not come within the limit.
@@ -84,6 +99,7 @@ final class Program {
             var ended: Int32 = 0
             guard waitpid(pid, &ended, WNOHANG) == pid else { return false }
             status = ended
+            Self.forget(pid)
             return true
         }
     }
