@@ -10,10 +10,9 @@ package import SystemPackage
 /// lives, without a hop between threads. It is also the thread that starts launchers: a parent-
 /// death signal fires at the end of the *thread* that made the child, so it must live as long as
 /// the daemon does, and this one does.
+// SAFETY: `watches`, `timers`, `freeIDs` and `thread` are only touched on the loop's thread
+// (asserted in `precondition`s); what other threads touch is in `inbox`, behind a lock.
 package final class EventLoop: SerialExecutor, @unchecked Sendable {
-    // SAFETY: `watches`, `timers`, `freeIDs` and `thread` are only touched on the loop's thread
-    // (asserted in `precondition`s); what other threads touch is in `inbox`, behind a lock.
-
     /// What a descriptor is ready for.
     package struct Readiness: OptionSet, Sendable {
         package let rawValue: UInt32

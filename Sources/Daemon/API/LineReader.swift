@@ -3,9 +3,8 @@ internal import Hummingbird
 internal import NIOCore
 
 /// Reads a body by lines, or whole, and never keeps more than `limit` bytes of it.
+// SAFETY: one task at a time reads: first the route's, then the one that feeds standard input.
 final class LineReader: @unchecked Sendable {
-    // SAFETY: one task at a time reads: first the route's, then the one that feeds standard input.
-
     var limit: Int
     private let body: RequestBody
     private var iterator: RequestBody.AsyncIterator?
