@@ -41,6 +41,11 @@ let package = Package(
         ),
         .target(name: "CLinux", cSettings: strictC),
         .target(name: "CChannel", cSettings: strictC),
+        .target(
+            name: "CPostgres",
+            cSettings: strictC,
+            linkerSettings: [.linkedLibrary("pq")]
+        ),
 
         // Swift, from the ground up. Arrows point down only.
         .target(
@@ -77,6 +82,32 @@ let package = Package(
             ],
             swiftSettings: strict
         ),
+        .target(name: "JSON", swiftSettings: strict),
+        .target(
+            name: "Postgres",
+            dependencies: [
+                "CLinux",
+                "CPostgres",
+                "Kernel",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: strict
+        ),
+        .target(
+            name: "Tasks",
+            dependencies: ["JSON", "Kernel", "Postgres"],
+            resources: [.embedInCode("Schema")],
+            swiftSettings: strict
+        ),
+        .target(
+            name: "Reaper",
+            dependencies: [
+                "Kernel",
+                "Tasks",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: strict
+        ),
         .target(
             name: "Client",
             dependencies: ["Kernel", .product(name: "SystemPackage", package: "swift-system")],
@@ -89,6 +120,7 @@ let package = Package(
             dependencies: [
                 "CLinux",
                 "Client",
+                "JSON",
                 "Kernel",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "SystemPackage", package: "swift-system"),
@@ -106,6 +138,7 @@ let package = Package(
                 "CLinux",
                 "Client",
                 "Images",
+                "JSON",
                 "Kernel",
                 "Policy",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -121,10 +154,15 @@ let package = Package(
                 "CChannel",
                 "CLinux",
                 "Images",
+                "JSON",
                 "Kernel",
                 "Policy",
+                "Postgres",
+                "Reaper",
                 "Spawner",
+                "Tasks",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),
@@ -137,6 +175,13 @@ let package = Package(
             swiftSettings: strict
         ),
 
+        // Keeps a cluster until it is killed, for the tests of just that.
+        .executableTarget(
+            name: "postgres-owner",
+            dependencies: ["Kernel", "Postgres"],
+            path: "Tests/PostgresOwner",
+            swiftSettings: strict
+        ),
         .testTarget(
             name: "PolicyTests",
             dependencies: ["CSeccomp", "Policy"],
@@ -144,6 +189,21 @@ let package = Package(
             swiftSettings: strict
         ),
         .testTarget(name: "ImagesTests", dependencies: ["Images"], swiftSettings: strict),
+        .testTarget(
+            name: "PostgresTests",
+            dependencies: [
+                "Postgres",
+                "postgres-owner",
+                "Kernel",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "TasksTests",
+            dependencies: ["Tasks", "Postgres", "Kernel"],
+            swiftSettings: strict
+        ),
         .testTarget(name: "KernelTests", dependencies: ["Kernel"], swiftSettings: strict),
         .testTarget(
             name: "SpawnerTests",

@@ -6,6 +6,7 @@ internal import Images
 internal import Kernel
 internal import Logging
 internal import Policy
+internal import Reaper
 internal import ServiceLifecycle
 internal import Spawner
 internal import SystemPackage
@@ -17,6 +18,9 @@ struct Daemon {
     private let cgroups: any CgroupTree
     private let engine: NativeEngine
     private let runs: RunService
+    private let database: Database?
+    private let runner: TaskRunner?
+    private let policies: [Policy]
     private let janitor: Janitor
     private let logger: Logger
 
@@ -33,11 +37,24 @@ struct Daemon {
 
         let catalogue = try Catalogue(configuration)
         let program = try Self.initProgram(configuration.initProgram)
-        cgroups = try Self.cgroups(node: StateDirectory.nodeName(configuration.state))
-        sweepLeftovers(of: cgroups, logger)
+        let recordsPath = configuration.state + "/attempts"
+        let node = StateDirectory.nodeName(configuration.state)
+        var cgroups = try Self.cgroups(node: node)
+        let leftovers = cgroups.inventory()
+        if !leftovers.isEmpty {
+            logger.notice("removing what was left of \(leftovers.count) attempts")
+            let roots = cgroups.roots
+            try Janitor.clean(program, roots, records: recordsPath, sharing: lock)
+            cgroups = try Self.cgroups(node: node)
+        }
+        self.cgroups = cgroups
+        let records = try Self.hosting("opening the attempts' records") { () throws(Errno) in
+            try AttemptRecords(directory: recordsPath)
+        }
         janitor = try Janitor.start(
             program,
             watching: cgroups.roots + [configuration.socket],
+            records: recordsPath,
             sharing: lock
         )
         do throws(SpawnError) {
@@ -57,13 +74,27 @@ struct Daemon {
         let store = try Self.hosting("opening the artifact store") { () throws(Errno) in
             try ArtifactStore(path: configuration.state + "/artifacts")
         }
+        policies = catalogue.names.compactMap { catalogue.entry(named: $0)?.policy }
+        let database = try await Database.open(configuration, records: records, logger: logger)
+        self.database = database
         runs = RunService(
             catalogue: catalogue,
             engine: engine,
             store: store,
             admission: Admission(capacityBytes: configuration.memoryBytes),
+            ledger: database.map {
+                Ledger(
+                    queue: $0.queue,
+                    worker: $0.worker,
+                    readiness: $0.readiness,
+                    records: records
+                )
+            },
             logger: logger
         )
+        runner = database.map { [runs] in
+            TaskRunner($0, runs: runs, records: records, logger: logger)
+        }
         if !configuration.missingLayers.isEmpty {
             let names = configuration.missingLayers.map(\.rawValue).joined(separator: ", ")
             logger.critical("INSECURE control run: sandboxes are made WITHOUT \(names)")
@@ -73,14 +104,7 @@ struct Daemon {
     /// Serves until SIGTERM or SIGINT; then no new run starts, those that go on are cancelled, and
     /// everything is taken down.
     func run() async throws {
-        let server = APIServer(runs: runs, socket: configuration.socket, logger: logger)
-        var failure: (any Error)?
-        do {
-            try await server.run()
-        } catch {
-            failure = error
-        }
-        await runs.stop()
+        let failure = await serve()
         await engine.stop()
         unlink(configuration.socket)
         for attempt in cgroups.inventory() {
@@ -91,6 +115,28 @@ struct Daemon {
         janitor.dismiss()
         if let failure { throw failure }
         logger.info("stopped")
+    }
+
+    /// Answers requests and runs tasks until told to stop; answers what went wrong, if anything did.
+    private func serve() async -> (any Error)? {
+        let server = APIServer(
+            runs: runs,
+            database: database,
+            runner: runner,
+            socket: configuration.socket,
+            logger: logger
+        )
+        return await withTaskGroup(of: Void.self) { group in
+            if let database, let runner {
+                group.addTask { await database.run(runner, profiles: policies) }
+            }
+            var failure: (any Error)?
+            do { try await server.run() } catch { failure = error }
+            await runs.stop()
+            await database?.close()
+            group.cancelAll()
+            return failure
+        }
     }
 
     private static func checkSocketPath(_ path: String) throws(DaemonError) {
@@ -133,18 +179,5 @@ struct Daemon {
         _ body: () throws(Errno) -> Value
     ) throws(DaemonError) -> Value {
         do throws(Errno) { return try body() } catch { throw .host(doing: doing, error) }
-    }
-}
-
-/// Removes what a daemon that was killed left of its attempts. Its processes are dead: they die
-/// with it.
-private func sweepLeftovers(of cgroups: any CgroupTree, _ logger: Logger) {
-    for attempt in cgroups.inventory().sorted() {
-        do throws(CgroupError) {
-            try cgroups.sweep(attempt)
-            logger.notice("removed what was left of attempt \(attempt)")
-        } catch {
-            logger.error("what is left of attempt \(attempt) stays: \(error)")
-        }
     }
 }

@@ -7,6 +7,7 @@ internal import SystemPackage
 
 /// Why the daemon does not start.
 enum DaemonError: Error, CustomStringConvertible {
+    case database(String)
     case isRoot
     case socketPathTooLong(String, bytes: Int)
     case alreadyRunning(state: String)
@@ -21,6 +22,7 @@ enum DaemonError: Error, CustomStringConvertible {
 
     var description: String {
         switch self {
+        case .database(let why): "the database: \(why)"
         case .isRoot:
             """
             it refuses to run as root: a mistake of its own would then be the machine's. \

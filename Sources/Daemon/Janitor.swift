@@ -9,18 +9,31 @@ internal import SystemPackage
 /// directories and the socket. It waits on a pipe that only the daemon holds open.
 struct Janitor: Sendable {
     private let process: pid_t
-    private let lifeline: Descriptor
+    private var lifeline: Descriptor?
 
-    /// Starts it for these directories and files.
+    /// Does its work now: removes what a daemon left whose janitor was killed too.
+    static func clean(
+        _ program: InitProgram,
+        _ paths: [String],
+        records: String,
+        sharing lock: Descriptor
+    ) throws(DaemonError) {
+        var janitor = try start(program, watching: paths, records: records, sharing: lock)
+        janitor.lifeline = nil
+        waitpid(janitor.process, nil, 0)
+    }
+
+    /// Starts it for these directories and files; `records` is where the cgroups' counters go.
     static func start(
         _ program: InitProgram,
         watching paths: [String],
+        records: String,
         sharing lock: Descriptor
     ) throws(DaemonError) -> Janitor {
         do throws(Errno) {
             let (reading, writing) = try Descriptor.pipe()
             let process = try kernel {
-                ArgumentVector.with(["sandboxd-init", "janitor"] + paths) {
+                ArgumentVector.with(["sandboxd-init", "janitor", "--records", records] + paths) {
                     clx_spawn(program.path, $0, reading.number, lock.number)
                 }
             }

@@ -37,6 +37,21 @@ struct ServeOptions: ParsableArguments {
     @Option(help: "Sandboxes to make ahead of their runs, for each image. Each is used once.")
     var spares = 1
 
+    @Option(
+        help: """
+            Where tasks and budgets are kept: a PostgreSQL connection string, 'embedded' for a \
+            private one in the state directory, or 'none'. Default: $SANDBOXD_DATABASE, else \
+            embedded.
+            """
+    )
+    var database: String?
+
+    @Flag(help: "Bring an external database's schema up to date, also while other nodes use it.")
+    var migrate = false
+
+    @Option(help: "Seconds that this node may be silent before its tasks are somebody else's.")
+    var leaseTime = 20.0
+
     @Flag(help: "Log every run.")
     var verbose = false
 
@@ -56,6 +71,9 @@ struct ServeOptions: ParsableArguments {
         }
         guard (0...64).contains(spares) else {
             throw ValidationError("--spares is \(spares): give a number between 0 and 64")
+        }
+        guard (2...600).contains(leaseTime) else {
+            throw ValidationError("--lease-time is \(leaseTime): give seconds between 2 and 600")
         }
         _ = try missingLayers()
     }
@@ -89,6 +107,12 @@ struct ServeOptions: ParsableArguments {
             initProgram: initProgram ?? place.initProgram,
             memoryBytes: memory.map { $0 << 20 } ?? place.memoryBytes / 5 * 4,
             spares: spares,
+            database: try DatabaseChoice(
+                option: database,
+                variable: Place.environment("SANDBOXD_DATABASE")
+            ),
+            migrates: migrate,
+            leaseTime: .seconds(leaseTime),
             isVerbose: verbose,
             missingLayers: try missingLayers()
         )
@@ -107,6 +131,11 @@ struct Configuration: Sendable {
     var memoryBytes: UInt64
     /// Sandboxes to make ahead, for each image.
     var spares: Int
+    var database: DatabaseChoice
+    /// Whether an external database is migrated while other nodes use it.
+    var migrates: Bool
+    /// How long this node's leases last without a heartbeat.
+    var leaseTime: Duration
     var isVerbose: Bool
     /// Layers to leave out. Never set but in control runs.
     var missingLayers: [Layer]

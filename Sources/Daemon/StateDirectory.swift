@@ -2,6 +2,7 @@
 internal import CLinux
 internal import Glibc
 internal import Kernel
+internal import Spawner
 internal import SystemPackage
 
 /// The directory that makes a daemon one of its kind: whoever holds its lock is that daemon.
@@ -55,6 +56,22 @@ enum StateDirectory {
         case .listening: throw .socketInUse(path)
         case .stale: unlink(path)
         case .absent: break
+        }
+    }
+
+    /// This node's name among those that share a database: random, made once, the same at every
+    /// start. The directory is taken.
+    static func nodeID(_ path: String) throws(DaemonError) -> String {
+        let file = path + "/node"
+        do throws(Errno) {
+            if let known = try? KernelFile.read(file), known.utf8.count == 32 { return known }
+            var generator = SystemRandomNumberGenerator()
+            let made = AttemptID.make(milliseconds: generator.next()).description
+            let descriptor = try Descriptor.open(file, O_WRONLY | O_CREAT | O_TRUNC)
+            try descriptor.writeAll(Array(made.utf8))
+            return made
+        } catch {
+            throw .host(doing: "writing \(file)", error)
         }
     }
 

@@ -6,12 +6,14 @@
 //   launch LAYERS          the native engine's fork server (launch.c), control on descriptor 3
 //   launch-mapped LAYERS   the same, executed again once its user ids are mapped
 //   janitor PATH…          outlives the daemon and removes what it left (janitor.c)
+//   tether SIGNAL PARENT PROGRAM ARG…   a program that must not outlive the daemon (tether.c)
 #include "janitor.h"
 #include "launch.h"
 #include "sys.h"
+#include "tether.h"
 #include "text.h"
 
-/// The descriptor that the daemon hands to `launch` and `janitor`.
+/// The descriptor that the daemon hands to `launch`, `janitor` and `tether`.
 #define INHERITED_FD 3
 
 static int run(int argc, const char *const *argv) {
@@ -23,6 +25,9 @@ static int run(int argc, const char *const *argv) {
     }
     if (argc >= 3 && text_equal(argv[1], "janitor")) {
         return janitor(INHERITED_FD, argc - 2, argv + 2);
+    }
+    if (argc >= 5 && text_equal(argv[1], "tether")) {
+        return tether(INHERITED_FD, argv + 2);
     }
     static const char usage[] =
         "sandboxd-init is started by sandboxd, never by hand. See: sandboxd serve --help\n";

@@ -95,6 +95,7 @@ static inline void sys_close(int fd) {
 #define SYS_O_RDWR 02
 #define SYS_O_CREAT 0100
 #define SYS_O_EXCL 0200
+#define SYS_O_APPEND 02000
 #define SYS_O_NONBLOCK 04000
 #define SYS_O_CLOEXEC 02000000
 #if defined(__aarch64__)

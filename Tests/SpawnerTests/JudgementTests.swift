@@ -18,7 +18,7 @@ struct Case: Sendable, CustomTestStringConvertible {
     var bytesFree: UInt64 = 1 << 20
     var inodesFree: UInt64 = 100
     var executionError: Errno?
-    var isCancelled = false
+    var cancellation: Verdict?
     var isOutputExceeded = false
     let verdict: Verdict
 
@@ -112,7 +112,7 @@ struct Case: Sendable, CustomTestStringConvertible {
             status: killed,
             reasons: [SBX_REASON_KILLED],
             oomKills: 1,
-            isCancelled: true,
+            cancellation: .cancelled,
             verdict: .oom
         ),
         Case(
@@ -165,7 +165,7 @@ struct Case: Sendable, CustomTestStringConvertible {
             fact: "output goes before cancelling",
             status: killed,
             reasons: [SBX_REASON_KILLED],
-            isCancelled: true,
+            cancellation: .cancelled,
             isOutputExceeded: true,
             verdict: .output
         ),
@@ -173,7 +173,7 @@ struct Case: Sendable, CustomTestStringConvertible {
             fact: "cancelled",
             status: killed,
             reasons: [SBX_REASON_KILLED],
-            isCancelled: true,
+            cancellation: .cancelled,
             verdict: .cancelled
         ),
     ]
@@ -203,7 +203,7 @@ struct JudgementTests {
             ),
             counters: counters,
             executionError: one.executionError,
-            isCancelled: one.isCancelled,
+            cancellation: one.cancellation,
             outputBytes: 7,
             isOutputExceeded: one.isOutputExceeded
         )

@@ -2,6 +2,7 @@
 internal import HTTPTypes
 internal import Images
 internal import Policy
+internal import Tasks
 
 /// Why a request is refused. Nothing was made.
 enum APIError: Error, CustomStringConvertible {
@@ -14,13 +15,22 @@ enum APIError: Error, CustomStringConvertible {
     case notAdmitted(Admission.Refusal)
     case tooLarge(limitBytes: Int)
     case noArtifact(String)
+    case noTask(String)
+    /// The queue's refusal, or why it cannot be used.
+    case tasks(TaskError)
+    /// A run of the same key has not ended.
+    case runsAlready(task: Int)
+    /// This daemon was started without a database.
+    case noDatabase
 
     /// Its HTTP status.
     var status: HTTPResponse.Status {
         switch self {
         case .invalid, .policy: .badRequest
-        case .unknownProfile, .noArtifact: .notFound
-        case .image, .noEngine: .serviceUnavailable
+        case .unknownProfile, .noArtifact, .noTask: .notFound
+        case .image, .noEngine, .noDatabase: .serviceUnavailable
+        case .runsAlready: .conflict
+        case .tasks(let error): Self.status(error)
         case .notAdmitted(.stopping): .serviceUnavailable
         case .notAdmitted(.neverFits): .badRequest
         case .notAdmitted: .tooManyRequests
@@ -41,6 +51,10 @@ enum APIError: Error, CustomStringConvertible {
         case .notAdmitted: "memory"
         case .tooLarge: "too_large"
         case .noArtifact: "no_artifact"
+        case .noTask: "no_task"
+        case .runsAlready: "runs_already"
+        case .noDatabase: "no_database"
+        case .tasks(let error): Self.code(error)
         }
     }
 
@@ -48,7 +62,8 @@ enum APIError: Error, CustomStringConvertible {
     var retryAfterSeconds: Int? {
         switch self {
         case .notAdmitted(.memory): 1
-        case .notAdmitted(.stopping): 5
+        case .notAdmitted(.stopping), .tasks(.unavailable): 5
+        case .tasks(.exhausted): 60
         default: nil
         }
     }
@@ -66,6 +81,31 @@ enum APIError: Error, CustomStringConvertible {
         case .notAdmitted(let refusal): "\(refusal)"
         case .tooLarge(let limit): "the body is larger than \(limit) bytes"
         case .noArtifact(let digest): "there is no artifact with sha256 '\(digest)'"
+        case .noTask(let name): "there is no task '\(name)'"
+        case .tasks(let error): "\(error)"
+        case .runsAlready(let task): "a run of this key has not ended yet: it is task \(task)"
+        case .noDatabase: "this daemon was started without a database (--database none)"
+        }
+    }
+
+    private static func status(_ error: TaskError) -> HTTPResponse.Status {
+        switch error {
+        case .unknownProfile, .unknownBudget: .notFound
+        case .malformed: .badRequest
+        case .keyTaken: .conflict
+        case .exhausted: .tooManyRequests
+        case .workerOver, .unavailable, .schema, .database: .serviceUnavailable
+        }
+    }
+
+    private static func code(_ error: TaskError) -> String {
+        switch error {
+        case .unknownProfile: "unknown_profile"
+        case .unknownBudget: "unknown_budget"
+        case .malformed: "invalid_request"
+        case .keyTaken: "key_taken"
+        case .exhausted: "budget"
+        case .workerOver, .unavailable, .schema, .database: "database"
         }
     }
 

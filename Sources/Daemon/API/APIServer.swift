@@ -6,6 +6,7 @@ internal import Hummingbird
 internal import Logging
 internal import NIOCore
 internal import ServiceLifecycle
+internal import Tasks
 internal import UnixSignals
 
 /// A request's context: which connection it came on.
@@ -22,6 +23,8 @@ struct CallContext: RequestContext {
 /// The HTTP API on its Unix socket. `docs/openapi.yaml` describes it; a test holds the two together.
 struct APIServer: Sendable {
     let runs: RunService
+    let database: Database?
+    let runner: TaskRunner?
     let socket: String
     let logger: Logger
 
@@ -29,10 +32,11 @@ struct APIServer: Sendable {
     func run() async throws {
         let callers = Callers(allowedUsers: [0, geteuid()], logger: logger)
         let routes = RunRoutes(runs: runs, callers: callers)
+        let tasks = TaskRoutes(runs: runs, database: database, runner: runner)
         let path = socket
         let log = logger
         let application = Application(
-            router: Self.router(routes, InfoRoutes(runs: runs)),
+            router: Self.router(routes, InfoRoutes(runs: runs, database: database), tasks),
             server: .http1(configuration: .init(additionalChannelHandlers: [callers.handler()])),
             configuration: .init(address: .unixDomainSocket(path: path), serverName: nil),
             onServerRunning: { _ in
@@ -46,7 +50,10 @@ struct APIServer: Sendable {
         // wait for their runs.
         let group = ServiceGroup(
             configuration: .init(
-                services: [.init(service: application), .init(service: RunsEnder(runs: runs))],
+                services: [
+                    .init(service: application),
+                    .init(service: RunsEnder(runs: runs, database: database, runner: runner)),
+                ],
                 gracefulShutdownSignals: [.sigterm, .sigint],
                 logger: Self.quiet(logger)
             )
@@ -61,10 +68,24 @@ struct APIServer: Sendable {
         return quiet
     }
 
-    private static func router(_ run: RunRoutes, _ info: InfoRoutes) -> Router<CallContext> {
+    private static func router(
+        _ run: RunRoutes,
+        _ info: InfoRoutes,
+        _ tasks: TaskRoutes
+    ) -> Router<CallContext> {
         let router = Router(context: CallContext.self)
         router.add(middleware: ErrorAnswers())
         router.post("/v1/runs", use: run.create)
+        router.post("/v1/tasks", use: tasks.create)
+        router.get("/v1/tasks", use: tasks.list)
+        router.get("/v1/tasks/:id", use: tasks.show)
+        router.get("/v1/tasks/:id/events", use: tasks.follow)
+        router.post("/v1/tasks/:id/retry", use: tasks.retry)
+        router.delete("/v1/tasks/:id", use: tasks.cancel)
+        router.get("/v1/budgets", use: tasks.budgets)
+        router.get("/v1/budgets/:name", use: tasks.budget)
+        router.put("/v1/budgets/:name", use: tasks.setBudget)
+        router.post("/v1/drain", use: tasks.drain)
         router.get("/v1/profiles", use: info.profiles)
         router.get("/v1/status", use: info.status)
         router.get("/v1/artifacts/:sha256", use: info.artifact)
@@ -76,11 +97,24 @@ struct APIServer: Sendable {
 /// Cancels what runs when the server is told to stop: a graceful stop would otherwise wait for the
 /// longest deadline.
 private struct RunsEnder: Service {
+    /// How long settlements wait for a database that does not answer.
+    private static let patience = Duration.seconds(8)
+
     let runs: RunService
+    let database: Database?
+    let runner: TaskRunner?
 
     func run() async throws {
         try await gracefulShutdown()
-        await runs.stop()
+        await runner?.stop()
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask {
+                do { try await Task.sleep(for: Self.patience) } catch { return }
+                await database?.worker.abandon()
+            }
+            await runs.stop()
+            group.cancelAll()
+        }
     }
 }
 
@@ -142,6 +176,13 @@ enum JSONAnswer {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         return Array(try encoder.encode(value))
+    }
+
+    /// The same as text.
+    static func text(_ value: some Encodable) -> String {
+        do { return String(decoding: try bytes(value), as: UTF8.self) } catch {
+            preconditionFailure("texts and numbers do not encode: \(error)")
+        }
     }
 
     /// A whole answer.

@@ -7,12 +7,14 @@ internal import NIOCore
 internal import Policy
 internal import Spawner
 internal import SystemPackage
+internal import Tasks
 
 /// The routes that only tell.
 struct InfoRoutes: Sendable {
     private static let pieceBytes = 256 << 10
 
     let runs: RunService
+    let database: Database?
 
     /// `GET /healthz`: the daemon answers.
     func health(_ request: Request, _ context: CallContext) async throws -> Response {
@@ -42,12 +44,23 @@ struct InfoRoutes: Sendable {
         let memory: JSONObject = [
             "capacity_bytes": admission.capacityBytes, "reserved_bytes": admission.reservedBytes,
         ]
+        let queue = queueStatus
         return try JSONAnswer.response(
             [
                 "native": native, "memory": memory, "runs": admission.runs,
-                "finished": status.finished,
+                "finished": status.finished, "queue": queue,
             ] as JSONObject
         )
+    }
+
+    /// Whether tasks can come in, and whether budgets can pay; null without a database.
+    private var queueStatus: JSONObject? {
+        switch database?.readiness.worker {
+        case nil: nil
+        case .registered(let worker): ["ready": true, "worker": worker, "reason": nil as String?]
+        case .waiting(let why): ["ready": false, "worker": nil as Int?, "reason": why]
+        case .stopped: ["ready": false, "worker": nil as Int?, "reason": "the daemon is stopping"]
+        }
     }
 
     /// `GET /v1/artifacts/{sha256}`: the content of a kept artifact.

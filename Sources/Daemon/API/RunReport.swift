@@ -29,7 +29,16 @@ enum RunReport {
         ]
     }
 
-    private static func exitCode(_ verdict: Verdict) -> Int32? {
+    /// The same as text, with no more of each output than `outputLimit` bytes.
+    static func text(_ result: RunResult, outputLimit: Int) -> String {
+        var result = result
+        result.output = result.output.trimmed(to: outputLimit)
+        result.errorOutput = result.errorOutput.trimmed(to: outputLimit)
+        return JSONAnswer.text(object(result))
+    }
+
+    /// The job's own exit status, when it had one.
+    static func exitCode(_ verdict: Verdict) -> Int32? {
         switch verdict {
         case .ok: 0
         case .exit(let code): code

@@ -28,7 +28,11 @@ struct RunRoutes: Sendable {
                 "'stdin_stream' needs a body of Content-Type application/x-ndjson"
             )
         }
-        let ticket = RunTicket(try await runs.admit(spec, isLive: !wantsObject), runs)
+        let payer = try Self.payer(spec, hasLedger: runs.ledger != nil)
+        let ticket = RunTicket(try await runs.admit(spec, isLive: !wantsObject), payer, runs)
+        do { try await ticket.begun() } catch let known as KnownKey {
+            return try await answer(known, wantsObject: wantsObject)
+        }
         let input = spec.input == .streamed ? lines : nil
         if wantsObject {
             let result = await run(ticket, context, input: input)
@@ -40,6 +44,31 @@ struct RunRoutes: Sendable {
             body: ResponseBody { writer in
                 try await stream(ticket, context, input: input, to: &writer)
             }
+        )
+    }
+
+    /// Who pays, and what is written down of the request.
+    private static func payer(_ spec: RunSpec, hasLedger: Bool) throws(APIError) -> Payer? {
+        guard hasLedger else {
+            guard spec.budget == nil, spec.key == nil else {
+                throw .invalid("'budget' and 'key' need a database, and this daemon has none")
+            }
+            return nil
+        }
+        return Payer(budget: spec.budget ?? "default", key: spec.key, spec: spec.noted)
+    }
+
+    /// A run that was asked for before: what became of it then.
+    private func answer(_ known: KnownKey, wantsObject: Bool) async throws -> Response {
+        guard let ledger = runs.ledger else { throw APIError.noDatabase }
+        let report = try await ledger.report(of: known.task)
+        let body = wantsObject ? report : "{\"event\":\"result\",\"result\":\(report)}"
+        return Response(
+            status: .ok,
+            headers: [
+                .contentType: wantsObject ? "application/json" : "application/x-ndjson"
+            ],
+            body: .init(byteBuffer: ByteBuffer(string: body + "\n"))
         )
     }
 
@@ -63,7 +92,7 @@ struct RunRoutes: Sendable {
         } _: {
             await withTaskGroup(of: Void.self) { group in
                 if let input { group.addTask { await Self.feed(input, to: sandbox) } }
-                let result = await ticket.run()
+                let result = await ticket.result()
                 group.cancelAll()
                 return result
             }

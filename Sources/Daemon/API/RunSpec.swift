@@ -8,8 +8,10 @@ internal import Spawner
 struct RunSpec: Decodable, Sendable {
     private static let keys = [
         "profile", "argv", "stdin", "stdin_base64", "stdin_stream", "env", "files", "limits",
-        "cwd", "artifacts",
+        "cwd", "artifacts", "budget", "key",
     ]
+    /// What only the queue writes: inputs that it keeps apart.
+    private static let queueKeys = ["stdin_sha256"]
 
     var profile: String
     var argv: [String]
@@ -19,10 +21,21 @@ struct RunSpec: Decodable, Sendable {
     var limits: LimitsSpec
     var workingDirectory: String?
     var collectsArtifacts: Bool
+    /// Names the standard input among the queue's blobs.
+    var inputDigest: String?
+    /// Who pays; nil is the default budget.
+    var budget: String?
+    /// The caller's name for this run: asked for again, it is not done again.
+    var key: String?
 
     init(from decoder: any Decoder) throws {
-        let body = try decoder.strictContainer("a run", Self.keys)
-        guard let profile: String = try body.value("profile") else {
+        // A task's profile is beside its spec.
+        let outside = decoder.userInfo[.profile] as? String
+        let body = try decoder.strictContainer(
+            "a run",
+            outside == nil ? Self.keys : Self.keys + Self.queueKeys
+        )
+        guard let profile: String = try body.value("profile") ?? outside else {
             throw APIError.invalid("'profile' is missing")
         }
         guard let argv: [String] = try body.value("argv") else {
@@ -36,6 +49,9 @@ struct RunSpec: Decodable, Sendable {
         limits = try body.value("limits") ?? LimitsSpec()
         workingDirectory = try body.value("cwd")
         collectsArtifacts = try body.value("artifacts") ?? true
+        budget = try body.value("budget")
+        key = try body.value("key")
+        inputDigest = try body.value("stdin_sha256")
     }
 
     private static func input(
@@ -142,13 +158,20 @@ struct RunSpec: Decodable, Sendable {
 /// One input file of a run.
 struct FileSpec: Decodable, Sendable {
     private static let keys = ["path", "text", "base64", "mode"]
+    private static let queueKeys = ["sha256"]
 
     var path: String
     var content: [UInt8]
     var mode: UInt32
+    /// Names the content among the queue's blobs.
+    var digest: String?
 
     init(from decoder: any Decoder) throws {
-        let body = try decoder.strictContainer("a file", Self.keys)
+        let isTask = decoder.userInfo[.profile] != nil
+        let body = try decoder.strictContainer(
+            "a file",
+            isTask ? Self.keys + Self.queueKeys : Self.keys
+        )
         guard let path: String = try body.value("path") else {
             throw APIError.invalid("a file has no 'path'")
         }
@@ -156,7 +179,9 @@ struct FileSpec: Decodable, Sendable {
         mode = try body.number("mode") ?? 0o644
         let text: String? = try body.value("text")
         let encoded: String? = try body.value("base64")
+        digest = try body.value("sha256")
         switch (text, encoded) {
+        case (nil, nil) where digest != nil: content = []
         case (let text?, nil): content = Array(text.utf8)
         case (nil, let encoded?): content = try Base64.decode(encoded, key: "file '\(path)'")
         default: throw APIError.invalid("file '\(path)' needs one of 'text' and 'base64'")
@@ -237,4 +262,14 @@ enum Base64 {
     static func encode(_ bytes: [UInt8]) -> String {
         Data(bytes).base64EncodedString()
     }
+}
+
+extension CodingUserInfoKey {
+    /// The profile of a spec that does not name its own.
+    static let profile: CodingUserInfoKey = {
+        guard let key = CodingUserInfoKey(rawValue: "profile") else {
+            preconditionFailure("a name is a name")
+        }
+        return key
+    }()
 }

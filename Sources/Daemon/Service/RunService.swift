@@ -17,6 +17,8 @@ actor RunService {
 
     nonisolated let catalogue: Catalogue
     nonisolated let store: ArtifactStore
+    /// The account book; nil when this daemon has no database.
+    nonisolated let ledger: Ledger?
     private let engine: NativeEngine
     private let logger: Logger
     private var admission: Admission
@@ -29,8 +31,10 @@ actor RunService {
         engine: NativeEngine,
         store: ArtifactStore,
         admission: Admission,
+        ledger: Ledger?,
         logger: Logger
     ) {
+        self.ledger = ledger
         self.catalogue = catalogue
         self.engine = engine
         self.store = store
@@ -54,13 +58,43 @@ actor RunService {
         )
     }
 
-    /// Lets a run in, or says why not.
-    func admit(_ spec: RunSpec, isLive: Bool) throws(APIError) -> Admitted {
+    /// Memory that is not reserved, in MiB.
+    var freeMiB: Int {
+        admission.isOpen ? Int((admission.capacityBytes - admission.reservedBytes) >> 20) : 0
+    }
+
+    /// Checks a run as far as that can be done without making anything.
+    nonisolated func check(_ spec: RunSpec) throws(APIError) {
         guard let entry = catalogue.entry(named: spec.profile) else {
             throw .unknownProfile(spec.profile, known: catalogue.names)
         }
         let policy = try APIError.refusing { () throws(PolicyError) in
             try entry.policy.tightened(by: spec.limits.tightening)
+        }
+        _ = try spec.request(
+            attempt: .make(milliseconds: 0),
+            policy: policy,
+            image: RootImage(rootfs: "", digest: ""),
+            isLive: false
+        )
+    }
+
+    /// Lets a run in, or says why not. Each that is let in must be performed and finished.
+    func admit(
+        _ spec: RunSpec,
+        isLive: Bool,
+        attempt: AttemptID? = nil,
+        noLongerThan deadline: Duration? = nil
+    ) throws(APIError) -> Admitted {
+        guard let entry = catalogue.entry(named: spec.profile) else {
+            throw .unknownProfile(spec.profile, known: catalogue.names)
+        }
+        var tightening = spec.limits.tightening
+        if let deadline {
+            tightening.wallTime = min(tightening.wallTime ?? entry.policy.limits.wallTime, deadline)
+        }
+        let policy = try APIError.refusing { () throws(PolicyError) in
+            try entry.policy.tightened(by: tightening)
         }
         guard policy.engines.contains(.native) else {
             throw .noEngine(profile: policy.name, wanted: policy.engines)
@@ -69,7 +103,7 @@ actor RunService {
             try catalogue.image(of: policy)
         }
         var request = try spec.request(
-            attempt: .make(milliseconds: Self.milliseconds()),
+            attempt: attempt ?? .make(milliseconds: Self.milliseconds()),
             policy: policy,
             image: image.root,
             isLive: isLive
@@ -89,23 +123,25 @@ actor RunService {
     }
 
     /// Runs it to its end. Cancelling the task cancels the run.
-    nonisolated func run(_ admitted: Admitted) async -> RunResult {
-        let result = await admitted.sandbox.run()
-        await end(admitted, result)
-        return result
+    nonisolated func perform(
+        _ admitted: Admitted,
+        permission: @escaping Sandbox.Permission = { _ in }
+    ) async -> RunResult {
+        await admitted.sandbox.run(permission: permission)
     }
 
-    /// Takes back the reservation of a run that was never run.
-    func abandon(_ admitted: Admitted) {
+    /// Takes back the reservation, when a run has ended and been settled.
+    func finished(_ admitted: Admitted, _ result: RunResult) {
+        finished += 1
+        log(result)
+        forget(admitted)
+    }
+
+    /// The same for a run that was refused after its admission: nothing of it ran.
+    func forget(_ admitted: Admitted) {
         let limits = admitted.request.policy.limits
         admission.release(bytes: limits.memoryBytes + limits.swapBytes)
         going[admitted.request.attempt] = nil
-    }
-
-    private func end(_ admitted: Admitted, _ result: RunResult) {
-        abandon(admitted)
-        finished += 1
-        log(result)
         if going.isEmpty {
             let waiting = whenIdle
             whenIdle = []

@@ -85,12 +85,18 @@ package struct RunRequest: Sendable {
 package struct AttemptID: Sendable, Hashable, CustomStringConvertible {
     package let description: String
 
+    /// An id that somebody else made: 32 lower-case hex digits.
+    package init(hex: String) {
+        precondition(hex.utf8.count == 32, "an attempt's id has 32 digits")
+        description = hex
+    }
+
     /// A new one: the time in milliseconds, then 80 random bits, so that they sort by age.
     package static func make(milliseconds: UInt64) -> AttemptID {
         var generator = SystemRandomNumberGenerator()
         let time = hex(milliseconds & 0xffff_ffff_ffff, digits: 12)
         let random = hex(generator.next(), digits: 16) + hex(generator.next() & 0xffff, digits: 4)
-        return AttemptID(description: time + random)
+        return AttemptID(hex: time + random)
     }
 
     private static func hex(_ value: UInt64, digits: Int) -> String {

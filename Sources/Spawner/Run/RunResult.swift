@@ -95,6 +95,18 @@ package struct KeptOutput: Sendable, Hashable {
     package var droppedBytes: UInt64 = 0
 
     package init() {}
+
+    /// The same with no more than `limit` bytes of beginning and end together.
+    package func trimmed(to limit: Int) -> KeptOutput {
+        let all = head.count + tail.count
+        guard all > limit else { return self }
+        var kept = KeptOutput()
+        kept.head = Array(head.prefix(limit / 2))
+        let end = tail.isEmpty ? head[...].dropFirst(kept.head.count) : tail[...]
+        kept.tail = Array(end.suffix(limit - limit / 2))
+        kept.droppedBytes = droppedBytes + UInt64(all - kept.head.count - kept.tail.count)
+        return kept
+    }
 }
 
 /// Everything that is known of an attempt once nothing of it is left.

@@ -22,6 +22,8 @@ package enum SpawnError: Error, Sendable {
     case silent(during: String)
     /// init sent what the protocol does not allow.
     case violation(String)
+    /// The job was not allowed to start.
+    case notPermitted(String)
     /// The subordinate ids are all in use, or there are none.
     case ids(String)
 
@@ -36,6 +38,7 @@ package enum SpawnError: Error, Sendable {
         case .lost: "lost"
         case .silent: "silent"
         case .violation: "violation"
+        case .notPermitted: "permission"
         case .ids: "ids"
         }
     }
@@ -62,6 +65,7 @@ extension SpawnError: CustomStringConvertible {
         case .lost(let phase): "the sandbox was lost during \(phase)"
         case .silent(let phase): "nothing was heard from the sandbox during \(phase)"
         case .violation(let what): "init broke the protocol: \(what)"
+        case .notPermitted(let why): "the job was not allowed to start: \(why)"
         case .ids(let why): why
         }
     }

@@ -24,6 +24,8 @@ package enum Verdict: Sendable, Hashable {
     case seccomp
     /// Somebody wanted it to end.
     case cancelled
+    /// The node's right to this attempt was lost: its task is somebody else's now.
+    case leaseLost
     /// Nothing ran, or what ran was lost: ours or the host's fault.
     case engineError
 
@@ -41,6 +43,7 @@ package enum Verdict: Sendable, Hashable {
         case .disk: "disk"
         case .seccomp: "seccomp"
         case .cancelled: "cancelled"
+        case .leaseLost: "lease_lost"
         case .engineError: "engine_error"
         }
     }

@@ -12,8 +12,8 @@ struct Judgement {
     var counters: CgroupCounters
     /// The job could not be executed.
     var executionError: Errno?
-    /// Somebody cancelled the run.
-    var isCancelled: Bool
+    /// The verdict that somebody ended the run with.
+    var cancellation: Verdict?
     /// Bytes written to standard output and error together.
     var outputBytes: UInt64
     /// The daemon ended the run because of them.
@@ -49,7 +49,7 @@ struct Judgement {
                 ]
             )
         }
-        if isCancelled { return (.cancelled, []) }
+        if let cancellation { return (cancellation, []) }
         return ownEnd()
     }
 

@@ -20,6 +20,9 @@ package actor Sandbox {
         loop.asUnownedSerialExecutor()
     }
 
+    /// Says whether the job may start in the cell of this name; throws when it may not.
+    package typealias Permission = @Sendable (_ cell: String) async throws -> Void
+
     private nonisolated let loop: EventLoop
     private let engine: any Engine
     private let request: RunRequest
@@ -30,8 +33,11 @@ package actor Sandbox {
     private var streams: JobStreams?
     private var cell: Cell?
 
-    private var isCancelled = false
+    /// The verdict that somebody ended the run with.
+    private var cancellation: Verdict?
     private var isOutputExceeded = false
+    /// When the gate opened.
+    private var gate: Instant?
     private var isFinished = false
     /// Whether init did not bring the run to its own end.
     private var hasFailed = false
@@ -65,10 +71,11 @@ package actor Sandbox {
     // MARK: For the caller
 
     /// Runs the attempt to its end. Cancelling the calling task cancels the run; also then it comes
-    /// back only when everything is torn down.
-    package func run() async -> RunResult {
+    /// back only when everything is torn down. The gate opens when `permission` has returned; when
+    /// it throws, nothing runs.
+    package func run(permission: @escaping Permission = { _ in }) async -> RunResult {
         await withTaskCancellationHandler {
-            await perform()
+            await perform(permission)
         } onCancel: {
             loop.post { self.assumeIsolated { $0.cancel() } }
         }
@@ -95,21 +102,34 @@ package actor Sandbox {
         jobStreams.endInput()
     }
 
-    /// Ends the run with the verdict `cancelled`, unless it has ended already.
-    package func cancel() {
-        guard !isFinished, !isCancelled else { return }
-        isCancelled = true
+    /// Ends the run with this verdict, unless it has ended already.
+    package func cancel(as verdict: Verdict = .cancelled) {
+        guard !isFinished, cancellation == nil else { return }
+        cancellation = verdict
         link.kill()
+    }
+
+    /// What the attempt has used so far, as the kernel counts it; nil before and after.
+    package func usageNow() -> Usage? {
+        guard !isFinished, let gate, let cell, let counters = try? cell.cgroup.counters() else {
+            // Counters that cannot be read now are told at the end.
+            return nil
+        }
+        var usage = Usage()
+        usage.cpuMilliseconds = Double(counters.cpuMicroseconds) / 1000
+        usage.memoryPeakBytes = counters.memoryPeakBytes
+        usage.wallMilliseconds = Instant.now.milliseconds(since: gate)
+        return usage
     }
 
     // MARK: The life of a run
 
-    private func perform() async -> RunResult {
+    private func perform(_ permission: Permission) async -> RunResult {
         let began = Instant.now
-        var gate = began
         var ended = began
         do {
             try await make()
+            try await permit(permission)
             gate = .now
             try openGate()
             await engine.jobStarted(request)
@@ -126,8 +146,8 @@ package actor Sandbox {
         await tearDown()
         await keepArtifacts()
         let done = Instant.now
-        result.timing.setup = gate.milliseconds(since: began)
-        result.timing.run = gate == began ? 0 : ended.milliseconds(since: gate)
+        result.timing.setup = (gate ?? ended).milliseconds(since: began)
+        result.timing.run = gate.map { ended.milliseconds(since: $0) } ?? 0
         if hasFailed { result.usage.wallMilliseconds = result.timing.run }
         result.timing.teardown = done.milliseconds(since: ended)
         result.timing.total = done.milliseconds(since: began)
@@ -159,7 +179,17 @@ package actor Sandbox {
         try host("writing to init") { () throws(Errno) in try sendPlan(cell) }
         let jobPid = try await waitForReady()
         try readBack(jobPid, limits)
-        if isCancelled { throw SpawnError.lost(during: "cancellation") }
+        try checkWanted()
+    }
+
+    private func permit(_ permission: Permission) async throws {
+        guard let cell else { return }
+        do { try await permission(cell.id) } catch { throw SpawnError.notPermitted("\(error)") }
+        try checkWanted()
+    }
+
+    private func checkWanted() throws(SpawnError) {
+        if cancellation != nil { throw .lost(during: "cancellation") }
     }
 
     private func sendPlan(_ cell: Cell) throws(Errno) {
@@ -224,7 +254,7 @@ package actor Sandbox {
     private func adopt(_ process: Descriptor) throws(SpawnError) {
         try host("epoll_ctl") { () throws(Errno) in try link.adopt(process) }
         // Whoever cancelled before there was a process to end.
-        if isCancelled { link.kill() }
+        if cancellation != nil { link.kill() }
     }
 
     private func readBack(_ jobPid: Int32, _ limits: CgroupLimits) throws(SpawnError) {
@@ -270,7 +300,7 @@ package actor Sandbox {
             ending: ending,
             counters: counters,
             executionError: executionError,
-            isCancelled: isCancelled,
+            cancellation: cancellation,
             outputBytes: jobStreams.totalBytes,
             isOutputExceeded: isOutputExceeded
         )
@@ -304,8 +334,8 @@ package actor Sandbox {
     private func fail(_ error: SpawnError) {
         hasFailed = true
         jobStreams.close()
-        if isCancelled {
-            result.verdict = .cancelled
+        if let cancellation {
+            result.verdict = cancellation
         } else if case .step(.workingDirectory, let code) = error {
             // The caller's mistake, like a command that is not there.
             result.verdict = .exit(126)

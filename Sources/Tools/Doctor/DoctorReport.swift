@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import Client
+internal import JSON
 
 /// What all checks found.
 struct DoctorReport {

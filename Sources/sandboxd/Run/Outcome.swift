@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import Client
+internal import JSON
 
 /// A result as a person and a shell see it.
 struct Outcome {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import Client
+internal import JSON
 
 /// Writes the run's output where it belongs, and says where something was left out.
 struct OutputPrinter {

@@ -79,8 +79,9 @@ struct OpenAPITests {
             (full.api, "post", "/v1/runs", "/v1/runs", json, try Run(["true"]).json.bytes),
             (small.api, "post", "/v1/runs", "/v1/runs", json, try run.json.bytes),
         ]
+        let queueRows = try queueRows(api, without: small.api)
         var seen: Set<OpenAPI.Operation> = []
-        for (api, method, documented, path, headers, body) in rows {
+        for (api, method, documented, path, headers, body) in rows + queueRows {
             let answer = try api.answer(method.uppercased(), path, headers: headers, body: body)
             seen.insert(try check(answer, method, documented))
         }
@@ -88,6 +89,52 @@ struct OpenAPITests {
         holder.cancel()
         full.stop()
         small.stop()
+    }
+
+    /// The same for tasks and budgets.
+    private func queueRows(
+        _ api: API,
+        without: API
+    ) throws -> [(API, String, String, String, [String: String], [UInt8]?)] {
+        let name = Host.unique("openapi")
+        let key = "\"key\":\"\(name)\""
+        func task(_ argument: String, _ more: String = "") -> [UInt8] {
+            Array("{\"profile\":\"code\",\"argv\":[\"\(argument)\"]\(more)}".utf8)
+        }
+        let json = ["Accept": "application/json"]
+        let made = try api.answer("POST", "/v1/tasks", body: task("true", "," + key))
+        let id = try #require(try made.json["task_id"]?.int)
+        let (tasks, one) = ("/v1/tasks", "/v1/tasks/\(id)")
+        let budget = "/v1/budgets/" + name
+        return [
+            (api, "post", tasks, tasks, [:], task("true")),
+            (api, "post", tasks, tasks, [:], Array("{\"tasks\":[]}".utf8)),
+            (api, "post", tasks, tasks, [:], task("true", ",\"budget\":\"no such\"")),
+            (api, "post", tasks, tasks, [:], task("false", "," + key)),
+            (without, "post", tasks, tasks, [:], task("true")),
+            (api, "get", tasks, tasks + "?limit=2", [:], nil),
+            (api, "get", tasks, tasks + "?state=asleep", [:], nil),
+            (api, "get", "/v1/tasks/{id}", one, [:], nil),
+            (api, "get", "/v1/tasks/{id}", tasks + "/999999999", [:], nil),
+            (api, "get", "/v1/tasks/{id}/events", one + "/events", [:], nil),
+            (api, "get", "/v1/tasks/{id}/events", tasks + "/999999999/events", [:], nil),
+            (api, "post", "/v1/tasks/{id}/retry", one + "/retry", [:], nil),
+            (api, "post", "/v1/tasks/{id}/retry", tasks + "/999999999/retry", [:], nil),
+            (api, "delete", "/v1/tasks/{id}", one, [:], nil),
+            (api, "delete", "/v1/tasks/{id}", tasks + "/none", [:], nil),
+            (api, "post", "/v1/runs", "/v1/runs", json, task("false", "," + key)),
+            (api, "get", "/v1/budgets", "/v1/budgets", [:], nil),
+            (api, "get", "/v1/budgets/{name}", budget, [:], nil),
+            (
+                api, "put", "/v1/budgets/{name}", budget, [:],
+                Array("{\"runs_cap\":0,\"period\":\"day\"}".utf8)
+            ),
+            (api, "get", "/v1/budgets/{name}", budget, [:], nil),
+            (api, "put", "/v1/budgets/{name}", budget, [:], Array("{\"runs_cap\":-1}".utf8)),
+            (api, "post", tasks, tasks, [:], task("true", ",\"budget\":\"\(name)\"")),
+            (api, "post", "/v1/drain", "/v1/drain", [:], Array("{\"draining\":false}".utf8)),
+            (api, "post", "/v1/drain", "/v1/drain", [:], Array("{}".utf8)),
+        ]
     }
 
     @Test(

@@ -140,7 +140,14 @@ struct ProbeJudgement: Sendable {
     ) throws(ProbeTableError) -> [String] {
         let pattern = try values.fill(pattern)
         let fitting = run.lines.filter { Self.fits($0.action, pattern) }
-        guard !fitting.isEmpty else { return ["\(pattern): no line says what became of it"] }
+        guard !fitting.isEmpty else {
+            return [
+                """
+                \(pattern): no line says what became of it: the run ended with \(run.verdict) after \
+                \(run.milliseconds) ms and \(run.lines.count) lines (\(run.evidence))
+                """
+            ]
+        }
         return fitting.filter { $0.result != result }.map {
             "\($0.action): it was not \(result.rawValue) (\($0.detail))"
         }

@@ -7,6 +7,8 @@ extension ProbeNeed {
     var isMet: Bool {
         switch self {
         case .kernel6x15: Self.kernel >= (6, 15)
+        case .kernel6x11: Self.kernel >= (6, 11)
+        case .cgroupV1: access("/sys/fs/cgroup/cgroup.controllers", F_OK) != 0
         case .kernel6x8: Self.kernel >= (6, 8)
         case .ia32Emulation: Self.runsForeignCalls
         case .landlockABI6: Self.landlockABI >= 6

@@ -29,6 +29,8 @@ struct ProbeRun: Sendable {
     var exitCode: Int?
     /// From the request to the result.
     var milliseconds: Int
+    /// What proves the verdict, as the API prints it.
+    var evidence = ""
     /// The probe's lines, from the stream that it reports on.
     var lines: [ProbeLine]
     /// What a sweep printed.

@@ -69,6 +69,8 @@ enum ProbeStream: String, Decodable, Sendable {
 
 /// Something that not every host has.
 enum ProbeNeed: String, Decodable, Sendable, CaseIterable {
+    /// open_by_handle_at is no longer for root alone.
+    case kernel6x11 = "kernel_6_11"
     /// open_tree_attr exists.
     case kernel6x15 = "kernel_6_15"
     /// statmount, listmount and lsm_list_modules exist.
@@ -81,6 +83,8 @@ enum ProbeNeed: String, Decodable, Sendable, CaseIterable {
     case twoProcessors = "two_processors"
     /// The host has a default route.
     case defaultRoute = "default_route"
+    /// Sandboxes are metered by version 1 of cgroups.
+    case cgroupV1 = "cgroup_v1"
     /// The host's kernel makes AF_VSOCK sockets.
     case vsock
     /// The profile's image has Python.

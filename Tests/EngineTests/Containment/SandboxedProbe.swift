@@ -131,6 +131,7 @@ struct SandboxedProbe {
             milliseconds: milliseconds,
             lines: ProbeLine.lines(in: lines)
         )
+        run.evidence = report.json["evidence"].map { "\($0)" } ?? ""
         let text = String(decoding: report.stdout, as: UTF8.self)
         if probe.expectation.golden != nil { run.sweep = SyscallSweep(text: text) }
         run.artifacts = report.artifacts.keys.map { String(decoding: $0, as: UTF8.self) }

@@ -62,6 +62,11 @@ enum Host {
         API(socket: try #require(socket))
     }
 
+    /// A name that nobody has used before, for what the shared daemon keeps.
+    static func unique(_ what: String) -> String {
+        "\(what)-\(UInt32.random(in: 0 ... .max))"
+    }
+
     /// Milliseconds on a clock that nobody sets.
     static var milliseconds: Int {
         var time = timespec()

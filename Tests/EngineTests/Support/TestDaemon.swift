@@ -75,6 +75,8 @@ final class TestDaemon {
         if Host.hasUnifiedCgroups, Host.isRoot {
             arguments = try inDelegatedCgroup(arguments, in: directory)
         }
+        // What is tried here is the engine; the tests of tasks say which database they want.
+        if !options.contains("--database") { arguments += ["--database", "none"] }
         // As many descriptors as the host allows: each sandbox takes a dozen.
         let raised = ["sh", "-c", "ulimit -Sn \"$(ulimit -Hn)\"; exec \"$@\"", "sh"]
         let variables = installation.environment.merging(["HOME": directory]) { $1 }

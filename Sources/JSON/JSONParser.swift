@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Reads JSON (RFC 8259) that the daemon wrote. Pure; nesting is bounded.
+/// Reads JSON (RFC 8259). Pure; nesting is bounded.
 package struct JSONParser {
     private static let depthLimit = 32
 

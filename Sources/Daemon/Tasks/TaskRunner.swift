@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import FoundationEssentials
+internal import Kernel
+internal import Logging
+internal import Policy
+internal import Reaper
+internal import Spawner
+internal import Tasks
+
+/// Leases what fits into this node's free memory, runs it, and settles it.
+///
+/// It looks when it is told that something came, when a run has ended, and once a second anyway.
+actor TaskRunner {
+    /// How many tasks one lease takes at most.
+    private static let batch = 32
+    private static let poll = Duration.milliseconds(1000)
+
+    private let queue: TaskQueue
+    private let worker: Worker
+    private let runs: RunService
+    private let records: AttemptRecords
+    private let logger: Logger
+    private let signal: AsyncStream<Void>
+    private let bell: AsyncStream<Void>.Continuation
+    private var isStopping = false
+    private var lastLane = 0
+    /// What the database was told last.
+    private var isWaiting = false
+    /// Whether there is more in the queue than the last lease took, for all that is known.
+    private var mayHaveMore = false
+    /// What keeps this node from leasing, besides memory; nil is nothing.
+    private(set) var hold: String?
+
+    init(_ database: Database, runs: RunService, records: AttemptRecords, logger: Logger) {
+        queue = database.queue
+        worker = database.worker
+        self.runs = runs
+        self.records = records
+        self.logger = logger
+        (signal, bell) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+    }
+
+    /// Says that it is worth looking. From anywhere.
+    nonisolated func wake() { bell.yield() }
+
+    /// Takes no new task from now on; what a stop interrupts goes back into the queue.
+    func stop() {
+        isStopping = true
+        bell.yield()
+    }
+
+    /// Leases and runs until the task is cancelled.
+    func run() async {
+        await withDiscardingTaskGroup { group in
+            group.addTask { await self.tick() }
+            for await _ in signal {
+                if Task.isCancelled { break }
+                while !isStopping, await leaseOnce(into: &group) {}
+            }
+            group.cancelAll()
+        }
+    }
+
+    /// Rings once a second, less or more, so that nodes do not all look at once.
+    private func tick() async {
+        while !Task.isCancelled {
+            bell.yield()
+            // Cancelled: the loop sees it.
+            try? await Task.sleep(for: Self.poll * Double.random(in: 0.8...1.2))
+        }
+        bell.finish()
+    }
+
+    /// Leases once; whether it is worth doing so again at once.
+    private func leaseOnce(into group: inout DiscardingTaskGroup) async -> Bool {
+        guard hold == nil, case .registered = await worker.state else { return false }
+        let room = await runs.freeMiB
+        guard room > 0 else {
+            await tellWaiting(false)
+            return false
+        }
+        await tellWaiting(true)
+        let leases: [Lease]
+        do throws(TaskError) {
+            leases = try await worker.lease(
+                most: Self.batch,
+                memoryMiB: room,
+                afterLane: lastLane
+            )
+        } catch {
+            logger.debug("leasing: \(error)")
+            return false
+        }
+        for lease in leases {
+            lastLane = lease.lane
+            group.addTask { await self.perform(lease) }
+        }
+        return leases.count == Self.batch
+    }
+
+    private func tellWaiting(_ isWaiting: Bool) async {
+        guard self.isWaiting != isWaiting else { return }
+        self.isWaiting = isWaiting
+        // Who is not told looks once a second.
+        do { try await worker.setWaiting(isWaiting) } catch { self.isWaiting = !isWaiting }
+    }
+
+    /// One leased task, from its spec to its settlement.
+    private func perform(_ lease: Lease) async {
+        do {
+            var spec = try RunSpec.task(lease)
+            try await spec.loadBlobs(from: queue)
+            let admitted = try await runs.admit(
+                spec,
+                isLive: false,
+                attempt: AttemptID(hex: lease.attemptID),
+                noLongerThan: lease.millisecondsToDeadline.map { .milliseconds(max(1, $0)) }
+            )
+            let policy = admitted.request.policy
+            await worker.hold(lease.key, .sandbox(admitted.sandbox, policy))
+            let result = await runs.perform(admitted) { [records] cell in
+                try records.begin(lease.key, cell: cell)
+            }
+            // A stop is nobody's fault: the task goes back, and this attempt does not count.
+            let isSnoozed = isStopping && result.verdict == .cancelled
+            await settle(Completion(lease.key, result, policy, isSnoozed: isSnoozed))
+            records.end(lease.key)
+            await runs.finished(admitted, result)
+        } catch {
+            await giveBack(lease, error)
+        }
+        bell.yield()
+    }
+
+    /// What could not even begin: what time mends comes back, anything else fails.
+    private func giveBack(_ lease: Lease, _ error: any Error) async {
+        let isPassing: Bool
+        switch error {
+        case APIError.notAdmitted(.memory), APIError.notAdmitted(.stopping): isPassing = true
+        case APIError.tasks(.unavailable): isPassing = true
+        default: isPassing = false
+        }
+        if !isPassing { logger.warning("task \(lease.key) of '\(lease.profile)': \(error)") }
+        let report: JSONObject = ["error": ["message": "\(error)"] as JSONObject]
+        await settle(
+            Completion(
+                key: lease.key,
+                verdict: isPassing ? "snoozed" : "refused",
+                charge: Charge(),
+                report: JSONAnswer.text(report)
+            )
+        )
+    }
+
+    private func settle(_ completion: Completion) async {
+        if case .fencedOff = await worker.settle(completion) {
+            logger.notice("attempt \(completion.key) was fenced off: its task is somebody else's")
+        }
+    }
+}

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+package import Postgres
+
+/// The schema `sandboxd`, as numbered files that are applied once each, in order, forwards only.
+package enum Migrations {
+    /// One file of `Schema/`.
+    package struct Migration: Sendable, Hashable {
+        package let version: Int
+        package let name: String
+        package let sql: String
+    }
+
+    /// What a database has, compared with what this program has.
+    package enum State: Sendable, Hashable {
+        /// No schema.
+        case absent
+        /// An older one.
+        case older(version: Int)
+        case current
+        /// A newer one, which only a newer program understands.
+        case newer(version: Int)
+    }
+
+    /// All of them, in order. The list is by hand, because the package manager makes a name of each
+    /// file that no program can enumerate; a test holds it against the folder.
+    package static let all: [Migration] = [
+        migration("0001-tables", PackageResources._001_tables_sql),
+        migration("0002-words", PackageResources._002_words_sql),
+        migration("0003-enqueue", PackageResources._003_enqueue_sql),
+        migration("0004-lease", PackageResources._004_lease_sql),
+        migration("0005-settle", PackageResources._005_settle_sql),
+        migration("0006-reaper", PackageResources._006_reaper_sql),
+        migration("0007-budgets", PackageResources._007_budgets_sql),
+    ]
+
+    private static let deadline = Duration.seconds(60)
+    private static let versionStatement = Statement(
+        "schema_version",
+        """
+        SELECT CASE WHEN to_regclass('sandboxd.schema_migrations') IS NULL THEN 0 ELSE 1 END AS is_there
+        """
+    )
+    private static let lastStatement = Statement(
+        "schema_last",
+        "SELECT coalesce(max(version), 0) AS version FROM sandboxd.schema_migrations"
+    )
+
+    /// How a database stands.
+    package static func state(of client: Client) async throws(TaskError) -> State {
+        let version = try await version(of: client)
+        switch version {
+        case 0: return .absent
+        case all.count: return .current
+        case ..<all.count: return .older(version: version)
+        default: return .newer(version: version)
+        }
+    }
+
+    /// Brings a database to this program's schema; answers the names of what was applied. One
+    /// transaction under a lock: of several that migrate at once, one does it and the others find
+    /// nothing to do. Refuses a newer schema.
+    package static func migrate(_ client: Client) async throws(TaskError) -> [String] {
+        if case .newer(let version) = try await state(of: client) {
+            throw .schema(
+                "it is version \(version), and this program knows \(all.count): use a newer sandboxd"
+            )
+        }
+        let before = try await version(of: client)
+        // The lock is taken first; what another has applied meanwhile is found applied.
+        let steps = all.map { step($0) }.joined(separator: "\n")
+        do throws(PostgresError) {
+            try await client.script(
+                """
+                BEGIN;
+                SET LOCAL statement_timeout = 0;
+                SELECT pg_advisory_xact_lock(hashtextextended('sandboxd.migrate', 0));
+                \(steps)
+                SELECT sandboxd.maintain();
+                COMMIT;
+                """,
+                deadline: deadline
+            )
+        } catch {
+            throw TaskError(error)
+        }
+        return all.filter { $0.version > before }.map(\.name)
+    }
+
+    /// One migration as a statement that does nothing when it has been applied.
+    private static func step(_ migration: Migration) -> String {
+        """
+        DO $migrate$
+        BEGIN
+            IF to_regclass('sandboxd.schema_migrations') IS NOT NULL THEN
+                -- By itself: an expression with a table that is not there cannot even be planned.
+                IF EXISTS (SELECT FROM sandboxd.schema_migrations
+                    WHERE version = \(migration.version)) THEN
+                    RETURN;
+                END IF;
+            END IF;
+            EXECUTE $migration$\(migration.sql)$migration$;
+            INSERT INTO sandboxd.schema_migrations (version, name)
+            VALUES (\(migration.version), '\(migration.name)');
+        END $migrate$;
+        """
+    }
+
+    private static func version(of client: Client) async throws(TaskError) -> Int {
+        do throws(PostgresError) {
+            let isThere = try await client.query(versionStatement, deadline: deadline).only()
+            guard try isThere.int("is_there") == 1 else { return 0 }
+            return try await client.query(lastStatement, deadline: deadline).only().int("version")
+        } catch {
+            throw TaskError(error)
+        }
+    }
+
+    private static func migration(_ file: String, _ bytes: [UInt8]) -> Migration {
+        let number = file.prefix { $0.isNumber }
+        precondition(Int(number) != nil, "a migration's name begins with its number")
+        return Migration(
+            version: Int(number) ?? 0,
+            name: file,
+            sql: String(decoding: bytes, as: UTF8.self)
+        )
+    }
+}

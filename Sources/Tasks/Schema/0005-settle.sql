@@ -1,0 +1,181 @@
+-- SPDX-License-Identifier: Apache-2.0
+--
+-- How attempts end. Everything that ends one goes through settle(): the fence decides, the history is
+-- written, the task ends or comes back, the budget gets back what was reserved and pays what was used,
+-- all in one statement or not at all.
+
+-- What becomes of a task after an attempt: 0 it comes back, else the state it ends in. The table of
+-- this function is that of TaskFate.swift; a test holds the two together.
+CREATE FUNCTION sandboxd.fate(
+    p_verdict text, p_cancelled boolean, p_retry_on text[], p_attempt smallint, p_max smallint,
+    p_deadline timestamptz
+) RETURNS smallint
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT (CASE
+        WHEN p_verdict = 'ok' THEN 1
+        WHEN p_cancelled OR p_verdict = 'cancelled' THEN 3
+        WHEN p_verdict = 'snoozed' THEN 0
+        WHEN NOT sandboxd.is_retried(p_verdict, p_retry_on) THEN 2
+        WHEN p_attempt >= p_max THEN 4
+        WHEN p_deadline <= now() THEN 6
+        ELSE 0
+    END)::smallint
+$$;
+
+-- Settles attempts, fenced: an attempt whose lease is gone changes nothing and is not in the answer.
+-- An attempt is never charged more than it reserved (its limits), whatever the figures say; the report
+-- keeps the figures. The verdict 'snoozed' gives the task back without counting the attempt.
+CREATE FUNCTION sandboxd.settle(
+    p_tasks bigint[], p_fences int[], p_verdicts text[], p_exit_codes int[], p_cpu_ms bigint[],
+    p_memory_mib_s bigint[], p_wall_ms bigint[], p_egress_bytes bigint[], p_charged_from text[],
+    p_reports text[]
+) RETURNS TABLE (task_id bigint, fence int, state smallint)
+LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan
+AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    WITH given AS MATERIALIZED (
+        SELECT * FROM unnest(p_tasks, p_fences, p_verdicts, p_exit_codes, p_cpu_ms, p_memory_mib_s,
+            p_wall_ms, p_egress_bytes, p_charged_from, p_reports)
+            AS g (task_id, fence, verdict, exit_code, cpu_ms, memory_mib_s, wall_ms, egress_bytes,
+                charged_from, report)
+    ), released AS (
+        DELETE FROM sandboxd.task_leases l USING given g
+        WHERE l.task_id = g.task_id AND l.fence = g.fence
+        RETURNING l.*, g.verdict, g.exit_code, g.charged_from, g.report,
+            least(greatest(g.cpu_ms, 0), l.cpu_ms) AS paid_cpu_ms,
+            least(greatest(g.memory_mib_s, 0), l.memory_mib_s) AS paid_memory_mib_s,
+            least(greatest(g.wall_ms, 0), l.wall_ms) AS paid_wall_ms,
+            least(greatest(g.egress_bytes, 0), l.egress_bytes) AS paid_egress_bytes,
+            CASE WHEN g.verdict IN ('snoozed', 'engine_error') THEN 0 ELSE 1 END AS paid_runs
+    -- The same order in every batch: two that share budgets never wait for each other in a circle.
+    ), accounts AS MATERIALIZED (
+        SELECT b.budget_id, b.price_cpu_s, b.price_memory_gib_s, b.price_run, b.price_egress_gib
+        FROM sandboxd.budgets b WHERE b.budget_id IN (SELECT r.budget_id FROM released r)
+        ORDER BY b.budget_id FOR NO KEY UPDATE
+    ), priced AS MATERIALIZED (
+        SELECT r.*, least(r.money_nanos, sandboxd.money(r.paid_cpu_ms, r.paid_memory_mib_s,
+            r.paid_runs, r.paid_egress_bytes, a.price_cpu_s, a.price_memory_gib_s, a.price_run,
+            a.price_egress_gib)) AS paid_money_nanos
+        FROM released r JOIN accounts a ON a.budget_id = r.budget_id
+    ), history AS (
+        INSERT INTO sandboxd.task_attempts (task_id, fence, attempt, attempt_id, worker_id, budget_id,
+            leased_at, verdict, exit_code, cpu_ms, memory_mib_s, wall_ms, runs, egress_bytes,
+            money_nanos, charged_from, report)
+        SELECT p.task_id, p.fence, p.attempt, p.attempt_id, p.worker_id, p.budget_id, p.leased_at,
+            p.verdict, p.exit_code, p.paid_cpu_ms, p.paid_memory_mib_s, p.paid_wall_ms, p.paid_runs,
+            p.paid_egress_bytes, p.paid_money_nanos, p.charged_from, p.report::json
+        FROM priced p
+    ), ended AS (
+        UPDATE sandboxd.tasks t SET
+            attempts = t.attempts + (p.verdict <> 'snoozed')::int,
+            last_fence = p.fence,
+            verdict = p.verdict,
+            exit_code = p.exit_code,
+            state = sandboxd.fate(p.verdict, p.cancel_requested OR t.cancel_requested, t.retry_on,
+                p.attempt, t.max_attempts, t.deadline_at),
+            finished_at = CASE WHEN sandboxd.fate(p.verdict,
+                p.cancel_requested OR t.cancel_requested, t.retry_on, p.attempt, t.max_attempts,
+                t.deadline_at) > 0 THEN now() END
+        FROM priced p WHERE t.task_id = p.task_id
+        RETURNING t.task_id, p.fence, t.state, p.verdict, p.attempt, p.lane, t.rank
+    ), again AS (
+        INSERT INTO sandboxd.task_delayed (run_at, task_id, lane, rank, fence, attempt)
+        SELECT now() + sandboxd.backoff(e.attempt), e.task_id, e.lane, e.rank, e.fence + 1,
+            e.attempt + 1
+        FROM ended e WHERE e.state = 0 AND e.verdict <> 'snoozed'
+    ), back AS (
+        INSERT INTO sandboxd.task_ready (lane, rank, task_id, fence, attempt)
+        SELECT e.lane, e.rank, e.task_id, e.fence + 1, e.attempt
+        FROM ended e WHERE e.state = 0 AND e.verdict = 'snoozed'
+    ), sums AS (
+        SELECT p.budget_id, sum(p.cpu_ms) AS cpu_ms, sum(p.memory_mib_s) AS memory_mib_s,
+            sum(p.wall_ms) AS wall_ms, count(*) AS runs, sum(p.egress_bytes) AS egress_bytes,
+            sum(p.money_nanos) AS money_nanos, sum(p.paid_cpu_ms) AS paid_cpu_ms,
+            sum(p.paid_memory_mib_s) AS paid_memory_mib_s, sum(p.paid_wall_ms) AS paid_wall_ms,
+            sum(p.paid_runs) AS paid_runs, sum(p.paid_egress_bytes) AS paid_egress_bytes,
+            sum(p.paid_money_nanos) AS paid_money_nanos
+        FROM priced p GROUP BY p.budget_id
+    ), settled AS (
+        UPDATE sandboxd.budgets b SET
+            cpu_ms_reserved = b.cpu_ms_reserved - s.cpu_ms,
+            cpu_ms_used = b.cpu_ms_used + s.paid_cpu_ms,
+            memory_mib_s_reserved = b.memory_mib_s_reserved - s.memory_mib_s,
+            memory_mib_s_used = b.memory_mib_s_used + s.paid_memory_mib_s,
+            wall_ms_reserved = b.wall_ms_reserved - s.wall_ms,
+            wall_ms_used = b.wall_ms_used + s.paid_wall_ms,
+            runs_reserved = b.runs_reserved - s.runs,
+            runs_used = b.runs_used + s.paid_runs,
+            egress_bytes_reserved = b.egress_bytes_reserved - s.egress_bytes,
+            egress_bytes_used = b.egress_bytes_used + s.paid_egress_bytes,
+            money_nanos_reserved = b.money_nanos_reserved - s.money_nanos,
+            money_nanos_used = b.money_nanos_used + s.paid_money_nanos
+        FROM sums s WHERE b.budget_id = s.budget_id
+    )
+    SELECT e.task_id, e.fence, e.state FROM ended e;
+END
+$$;
+
+-- Settles what a worker has run: see settle(). Answers those that counted, with the task's state now.
+CREATE FUNCTION sandboxd.complete(
+    p_tasks bigint[], p_fences int[], p_verdicts text[], p_exit_codes int[], p_cpu_ms bigint[],
+    p_memory_mib_s bigint[], p_wall_ms bigint[], p_egress_bytes bigint[],
+    p_reports text[] DEFAULT '{}'
+) RETURNS TABLE (task_id bigint, fence int, state smallint)
+LANGUAGE sql AS $$
+    SELECT * FROM sandboxd.settle(p_tasks, p_fences, p_verdicts, p_exit_codes, p_cpu_ms,
+        p_memory_mib_s, p_wall_ms, p_egress_bytes,
+        array_fill('measured'::text, ARRAY[cardinality(p_tasks)]), p_reports)
+$$;
+
+-- Cancels a task. Answers its state now: 'cancelled' when it had not begun, 'cancelling' when it runs
+-- (its worker hears it with the next heartbeat), its final state when it had ended, null when there is
+-- no such task. A waiting task's row in the queue goes when a lease meets it.
+CREATE FUNCTION sandboxd.cancel(p_task bigint) RETURNS text
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_state smallint;
+BEGIN
+    -- Whoever leases or settles this task just now is waited for, or waits.
+    SELECT state INTO v_state FROM sandboxd.tasks WHERE task_id = p_task FOR NO KEY UPDATE;
+    IF NOT FOUND OR v_state <> 0 THEN
+        RETURN sandboxd.state_word(v_state);
+    END IF;
+    UPDATE sandboxd.tasks SET cancel_requested = true WHERE task_id = p_task;
+    UPDATE sandboxd.task_leases SET cancel_requested = true WHERE task_id = p_task;
+    IF FOUND THEN
+        PERFORM pg_notify('sandboxd_cancel', p_task::text);
+        RETURN 'cancelling';
+    END IF;
+    DELETE FROM sandboxd.task_delayed WHERE task_id = p_task;
+    IF FOUND THEN
+        UPDATE sandboxd.tasks SET state = 3, verdict = 'cancelled', finished_at = now()
+        WHERE task_id = p_task;
+        RETURN 'cancelled';
+    END IF;
+    PERFORM sandboxd.wake();
+    RETURN 'cancelling';
+END
+$$;
+
+-- Gives a task that ended without success another round of attempts. Answers its state now.
+CREATE FUNCTION sandboxd.retry(p_task bigint) RETURNS text
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_task sandboxd.tasks;
+BEGIN
+    SELECT * INTO v_task FROM sandboxd.tasks WHERE task_id = p_task FOR NO KEY UPDATE;
+    IF NOT FOUND OR v_task.state IN (0, 1) THEN
+        RETURN CASE WHEN FOUND THEN sandboxd.state_word(v_task.state) END;
+    END IF;
+    UPDATE sandboxd.tasks SET state = 0, cancel_requested = false, verdict = NULL, exit_code = NULL,
+        finished_at = NULL, deadline_at = CASE WHEN deadline_at > now() THEN deadline_at END
+    WHERE task_id = p_task;
+    INSERT INTO sandboxd.task_ready (lane, rank, task_id, fence, attempt)
+    VALUES (v_task.lane, v_task.rank, p_task, v_task.last_fence + 1, 1);
+    PERFORM sandboxd.wake();
+    RETURN 'ready';
+END
+$$;

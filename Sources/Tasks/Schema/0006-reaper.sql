@@ -1,0 +1,139 @@
+-- SPDX-License-Identifier: Apache-2.0
+--
+-- What keeps the tables honest while workers come and go. Every function may be called by several
+-- nodes at once.
+
+-- Takes away the leases of workers that are over: retired, silent past their lease, or in p_stale, which
+-- the caller has watched not to beat by his own clock (p_stale_beats is what he saw). What they used is
+-- what their last heartbeat said. Answers the attempts it settled.
+CREATE FUNCTION sandboxd.sweep(
+    p_limit int DEFAULT 1000, p_stale int[] DEFAULT '{}', p_stale_beats bigint[] DEFAULT '{}'
+) RETURNS TABLE (task_id bigint, fence int, state smallint)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    v_tasks bigint[];
+    v_fences int[];
+    v_cpu_ms bigint[];
+    v_memory_mib_s bigint[];
+    v_wall_ms bigint[];
+    v_egress_bytes bigint[];
+BEGIN
+    -- From here on none of them beats or leases again.
+    UPDATE sandboxd.workers w SET retired = true, waiting = false
+    WHERE w.worker_id IN (
+        SELECT o.worker_id FROM sandboxd.workers o
+        WHERE NOT o.retired AND (o.lease_until < now() OR EXISTS (
+            SELECT FROM unnest(p_stale, p_stale_beats) AS s (worker_id, beats)
+            WHERE s.worker_id = o.worker_id AND s.beats = o.beats))
+        FOR UPDATE SKIP LOCKED);
+    SELECT array_agg(l.task_id), array_agg(l.fence), array_agg(l.beat_cpu_ms),
+        array_agg(l.beat_memory_mib_s), array_agg(l.beat_wall_ms), array_agg(l.beat_egress_bytes)
+    INTO v_tasks, v_fences, v_cpu_ms, v_memory_mib_s, v_wall_ms, v_egress_bytes
+    FROM (
+        SELECT l.* FROM sandboxd.task_leases l
+        WHERE l.worker_id IN (SELECT w.worker_id FROM sandboxd.workers w WHERE w.retired)
+        ORDER BY l.task_id LIMIT p_limit FOR UPDATE OF l SKIP LOCKED
+    ) AS l;
+    IF v_tasks IS NOT NULL THEN
+        RETURN QUERY SELECT * FROM sandboxd.settle(v_tasks, v_fences,
+            array_fill('lease_lost'::text, ARRAY[cardinality(v_tasks)]),
+            array_fill(NULL::int, ARRAY[cardinality(v_tasks)]),
+            v_cpu_ms, v_memory_mib_s, v_wall_ms, v_egress_bytes,
+            array_fill('heartbeat'::text, ARRAY[cardinality(v_tasks)]),
+            array_fill(NULL::text, ARRAY[cardinality(v_tasks)]));
+    END IF;
+END
+$$;
+
+-- Makes tasks ready whose time has come. Answers how many.
+CREATE FUNCTION sandboxd.promote(p_limit int DEFAULT 1000) RETURNS int
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_count int;
+BEGIN
+    WITH due AS (
+        DELETE FROM sandboxd.task_delayed WHERE ctid = ANY (ARRAY(
+            SELECT ctid FROM sandboxd.task_delayed WHERE run_at <= now()
+            ORDER BY run_at LIMIT p_limit FOR UPDATE SKIP LOCKED))
+        RETURNING *
+    )
+    INSERT INTO sandboxd.task_ready (lane, rank, task_id, fence, attempt)
+    SELECT lane, rank, task_id, fence, attempt FROM due ORDER BY run_at;
+    GET DIAGNOSTICS v_count = ROW_COUNT;
+    IF v_count > 0 THEN
+        PERFORM sandboxd.wake();
+    END IF;
+    RETURN v_count;
+END
+$$;
+
+-- Begins new periods of budgets whose period is over, also of those that nobody leases from.
+CREATE FUNCTION sandboxd.roll_budgets() RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_budget int;
+BEGIN
+    FOR v_budget IN
+        SELECT budget_id FROM sandboxd.budgets
+        WHERE period <> 'total' AND date_trunc(period, now(), 'UTC') > period_began
+        ORDER BY budget_id FOR NO KEY UPDATE SKIP LOCKED
+    LOOP
+        PERFORM sandboxd.roll_budget(v_budget);
+    END LOOP;
+END
+$$;
+
+-- Makes the partitions of the next days, drops those older than p_keep_days, and removes the payloads,
+-- keys and blobs that nothing needs any more. A blob that a task holds, or that was touched within a
+-- day, stays. Answers what it dropped.
+CREATE FUNCTION sandboxd.maintain(p_keep_days int DEFAULT 30) RETURNS int
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_day date;
+    v_name text;
+    v_dropped int := 0;
+    v_count int;
+BEGIN
+    IF p_keep_days NOT BETWEEN 1 AND 3650 THEN
+        RAISE 'history of % days: give 1 to 3650', p_keep_days USING ERRCODE = 'SB002';
+    END IF;
+    -- One node does it; the others need not wait.
+    IF NOT pg_try_advisory_xact_lock(hashtextextended('sandboxd.maintain', 0)) THEN
+        RETURN 0;
+    END IF;
+    FOR v_day IN SELECT d::date FROM generate_series(
+        (now() AT TIME ZONE 'UTC')::date, (now() AT TIME ZONE 'UTC')::date + 3, interval '1 day') AS d
+    LOOP
+        v_name := 'task_attempts_' || to_char(v_day, 'YYYYMMDD');
+        CONTINUE WHEN to_regclass('sandboxd.' || v_name) IS NOT NULL;
+        -- Rows that the rest has taken for that day stay there, and the day with them.
+        CONTINUE WHEN EXISTS (SELECT FROM sandboxd.task_attempts_rest
+            WHERE finished_at >= v_day::timestamp AT TIME ZONE 'UTC'
+                AND finished_at < (v_day + 1)::timestamp AT TIME ZONE 'UTC');
+        EXECUTE format('CREATE TABLE sandboxd.%I PARTITION OF sandboxd.task_attempts '
+            'FOR VALUES FROM (%L) TO (%L)', v_name,
+            v_day::timestamp AT TIME ZONE 'UTC', (v_day + 1)::timestamp AT TIME ZONE 'UTC');
+    END LOOP;
+    FOR v_name IN
+        SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+        WHERE i.inhparent = 'sandboxd.task_attempts'::regclass
+            AND c.relname ~ '^task_attempts_[0-9]{8}$'
+            AND to_date(right(c.relname, 8), 'YYYYMMDD') < (now() AT TIME ZONE 'UTC')::date - p_keep_days
+    LOOP
+        EXECUTE format('DROP TABLE sandboxd.%I', v_name);
+        v_dropped := v_dropped + 1;
+    END LOOP;
+    DELETE FROM sandboxd.task_attempts_rest WHERE finished_at < now() - make_interval(days => p_keep_days);
+    DELETE FROM sandboxd.tasks WHERE state <> 0 AND finished_at < now() - make_interval(days => p_keep_days);
+    DELETE FROM sandboxd.task_keys k WHERE k.created_at < now() - make_interval(days => p_keep_days)
+        AND NOT EXISTS (SELECT FROM sandboxd.tasks t WHERE t.task_id = k.task_id);
+    DELETE FROM sandboxd.task_blobs h
+    WHERE NOT EXISTS (SELECT FROM sandboxd.tasks t WHERE t.task_id = h.task_id);
+    DELETE FROM sandboxd.blobs b WHERE b.touched_at < now() - interval '1 day'
+        AND NOT EXISTS (SELECT FROM sandboxd.task_blobs h WHERE h.sha256 = b.sha256);
+    DELETE FROM sandboxd.workers w WHERE w.retired AND w.lease_until < now() - make_interval(days => p_keep_days)
+        AND NOT EXISTS (SELECT FROM sandboxd.task_leases l WHERE l.worker_id = w.worker_id);
+    RETURN v_dropped;
+END
+$$;

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import Postgres
+
+/// The statements that workers send; each calls one function of `Schema/`.
+enum Statements {
+    static let register = Statement(
+        "register",
+        "SELECT sandboxd.register_worker($1, $2::float8, 'sandbox', $3, $4) AS worker"
+    )
+    static let heartbeat = Statement(
+        "heartbeat",
+        """
+        SELECT task_id, fence, why FROM sandboxd.heartbeat($1::int, $2::float8, $3::bigint[],
+            $4::int[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[])
+        """
+    )
+    static let setWaiting = Statement(
+        "set_waiting",
+        "SELECT sandboxd.set_waiting($1::int, $2::boolean)"
+    )
+    static let drain = Statement("drain", "SELECT sandboxd.drain($1::int, $2::boolean)")
+    static let lease = Statement(
+        "lease",
+        """
+        SELECT task_id, fence, attempt, attempt_id, lane, budget, profile, spec, memory_mib,
+            (extract(epoch FROM deadline_at - now()) * 1000)::bigint AS deadline_ms
+        FROM sandboxd.lease($1::int, $2::int, $3::bigint, $4::int)
+        """
+    )
+    static let beginRun = Statement(
+        "begin_run",
+        """
+        SELECT task_id, fence FROM sandboxd.begin_run($1::int, $2::uuid, $3, $4::jsonb, $5, $6,
+            $7::bigint, $8::bigint, $9::bigint, $10::bigint)
+        """
+    )
+    static let enqueue = Statement(
+        "enqueue",
+        "SELECT task_id, created FROM sandboxd.enqueue_many($1::jsonb) ORDER BY ord"
+    )
+    static let cancel = Statement("cancel", "SELECT sandboxd.cancel($1::bigint) AS state")
+    static let retry = Statement("retry", "SELECT sandboxd.retry($1::bigint) AS state")
+    static let settle = Statement(
+        "settle",
+        """
+        SELECT task_id, fence, state FROM sandboxd.settle($1::bigint[], $2::int[], $3::text[],
+            $4::int[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::text[],
+            $10::text[])
+        """
+    )
+    static let settledBefore = Statement(
+        "settled_before",
+        """
+        SELECT a.task_id, a.fence, t.state
+        FROM unnest($2::bigint[], $3::int[]) AS u (task_id, fence)
+        JOIN sandboxd.task_attempts a ON a.task_id = u.task_id AND a.fence = u.fence
+        JOIN sandboxd.tasks t ON t.task_id = a.task_id
+        WHERE a.worker_id = $1::int AND a.charged_from = 'measured'
+        """
+    )
+    static let sweep = Statement(
+        "sweep",
+        "SELECT task_id, fence FROM sandboxd.sweep(1000, $1::int[], $2::bigint[])"
+    )
+    static let workers = Statement(
+        "workers",
+        "SELECT worker_id, beats FROM sandboxd.workers WHERE NOT retired"
+    )
+    static let promote = Statement(
+        "promote",
+        "SELECT sandboxd.promote() AS promoted FROM (SELECT sandboxd.roll_budgets()) AS rolled"
+    )
+    static let maintain = Statement("maintain", "SELECT sandboxd.maintain($1::int)")
+    static let publish = Statement(
+        "publish",
+        """
+        INSERT INTO sandboxd.profiles AS p (profile, cpu_ms, wall_ms, memory_mib, egress_bytes)
+        VALUES ($1, $2::bigint, $3::bigint, $4::bigint, $5::bigint)
+        ON CONFLICT (profile) DO UPDATE SET cpu_ms = excluded.cpu_ms, wall_ms = excluded.wall_ms,
+            memory_mib = excluded.memory_mib, egress_bytes = excluded.egress_bytes,
+            changed_at = now()
+        WHERE (p.cpu_ms, p.wall_ms, p.memory_mib, p.egress_bytes)
+            <> (excluded.cpu_ms, excluded.wall_ms, excluded.memory_mib, excluded.egress_bytes)
+        """
+    )
+}
