@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+import Foundation
+import Testing
+
+/// What becomes of tasks when what runs them, or what keeps them, goes away.
+@Suite("Nodes and databases that go away", .ownDaemon, .database, .beside)
+struct LostNodeTests {
+    @Test(
+        "a killed daemon's attempt is charged by what its cgroup counted, and the task runs again"
+    )
+    func killed() throws {
+        let database = try TestDatabase()
+        let options = ["--database", database.string, "--lease-time", "5"]
+        let first = try TestDaemon(options)
+        let id = try first.api.submit(
+            ["sh", "-c", "python3 -c 'while True: pass' & sleep 60"],
+            ["max_attempts": .number(2)]
+        )
+        _ = try first.api.task(id, is: ["running"])
+        // What it burns is its evidence.
+        let burnt = Host.waits(upTo: .seconds(20)) {
+            (try? database.number("SELECT max(beat_cpu_ms) FROM sandboxd.task_leases")) ?? 0 > 100
+        }
+        #expect(burnt)
+        first.kill9()
+        let second = try TestDaemon(options, directory: first.directory)
+        let attempt = try Self.firstAttempt(of: id, second.api)
+        #expect(attempt["verdict"]?.text == "lease_lost")
+        #expect(attempt["charged_from"]?.text == "cgroup")
+        #expect((attempt["charged"]?["cpu_ms"]?.int ?? 0) > 100)
+        _ = try second.api.task(id, is: ["running"])
+        try second.api.send("DELETE", "/v1/tasks/\(id)")
+        #expect(try second.api.task(id, is: endedStates)["attempts"]?.elements.count == 2)
+        try Self.expectBalanced(database)
+        #expect(ProcessTable.names(second.state + "/attempts").isEmpty)
+        second.stop()
+    }
+
+    @Test("a frozen daemon's task is another's; woken, it changes nothing and its sandbox is gone")
+    func frozen() throws {
+        let database = try TestDatabase()
+        let options = ["--database", database.string, "--lease-time", "2"]
+        let frozen = try TestDaemon(options)
+        let id = try frozen.api.submit(["sleep", "61.5"], ["max_attempts": .number(5)])
+        _ = try frozen.api.task(id, is: ["running"])
+        kill(frozen.pid, SIGSTOP)
+        let other = try TestDaemon(options)
+        _ = try Self.firstAttempt(of: id, other.api)
+        _ = try other.api.task(id, is: ["running"])
+        kill(frozen.pid, SIGCONT)
+        // It ends its own, and only its own.
+        #expect(Host.waits(upTo: .seconds(10 * Host.slowness)) { frozen.isAtRest })
+        #expect(try other.api.state(id) == "running")
+        try other.api.send("DELETE", "/v1/tasks/\(id)")
+        let task = try other.api.task(id, is: endedStates)
+        #expect(
+            task["attempts"]?.elements.compactMap { $0["verdict"]?.text } == [
+                "lease_lost", "cancelled",
+            ]
+        )
+        try Self.expectBalanced(database)
+        frozen.stop()
+        other.stop()
+    }
+
+    @Test("when every connection is cut, what runs goes on, and is settled when there is one again")
+    func cut() throws {
+        let database = try TestDatabase()
+        let daemon = try TestDaemon(["--database", database.string])
+        let id = try daemon.api.submit(["sleep", "1"])
+        _ = try daemon.api.task(id, is: ["running"])
+        for _ in 0..<5 {
+            try database.query(
+                """
+                SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                WHERE datname = current_database() AND pid <> pg_backend_pid()
+                """
+            )
+            usleep(200_000)
+        }
+        let ended = Host.waits(upTo: .seconds(20)) {
+            (try? database.number("SELECT state FROM sandboxd.tasks WHERE task_id = \(id)")) == 1
+        }
+        #expect(ended)
+        #expect(try database.number("SELECT count(*) FROM sandboxd.task_attempts") == 1)
+        try Self.expectBalanced(database)
+        daemon.stop()
+    }
+
+    @Test("a daemon that is told to stop gives its tasks back, and their attempts do not count")
+    func stopped() throws {
+        let database = try TestDatabase()
+        let options = ["--database", database.string]
+        let daemon = try TestDaemon(options)
+        let id = try daemon.api.submit(["sleep", "60"])
+        _ = try daemon.api.task(id, is: ["running"])
+        daemon.stop()
+        #expect(
+            try database.query(
+                "SELECT status, attempts FROM sandboxd.task_queue WHERE id = \(id)"
+            ) == ["ready|0"]
+        )
+        try Self.expectBalanced(database)
+        let next = try TestDaemon(options, directory: daemon.directory)
+        _ = try next.api.task(id, is: ["running"])
+        next.stop()
+    }
+
+    @Test("a daemon whose database is not there says so, refuses runs, and goes on when it comes")
+    func absent() throws {
+        let database = try TestDatabase()
+        let later = database.name + "_later"
+        let daemon = try TestDaemon([
+            "--database", database.string.replacing(database.name, with: later),
+        ])
+        let refused = try daemon.api.answer(
+            "POST",
+            "/v1/runs",
+            body: try Run(["true"]).json.bytes
+        )
+        #expect(refused.status == 503)
+        #expect(try refused.json["error"]?["code"]?.text == "database")
+        #expect(try daemon.api.status()["queue"]?["reason"]?.text?.contains(later) == true)
+        try database.query("CREATE DATABASE \(later)")
+        #expect(
+            try Host.waits(upTo: .seconds(20)) {
+                try daemon.api.status()["queue"]?["ready"]?.bool == true
+            }
+        )
+        #expect(try daemon.api.run(Run(["true"])).verdict == "ok")
+        daemon.stop()
+    }
+
+    @Test("the embedded database goes with a killed daemon, and its tasks are there again after")
+    func embedded() throws {
+        let options = ["--database", "embedded"]
+        let first = try TestDaemon(options)
+        let done = try first.api.submit(["true"])
+        _ = try first.api.task(done, is: ["succeeded"])
+        let waiting = try first.api.submit(["sleep", "60"])
+        _ = try first.api.task(waiting, is: ["running"])
+        let family = ProcessTable().descendants(of: first.pid)
+        #expect(family.contains { $0.name.hasPrefix("postgres") })
+        first.kill9()
+        #expect(
+            Host.waits(upTo: .seconds(Host.slowness)) { first.leftovers(of: family).isEmpty },
+            "\(first.leftovers(of: family))"
+        )
+        let second = try TestDaemon(options, directory: first.directory)
+        _ = try Self.firstAttempt(of: waiting, second.api)
+        #expect(try second.api.state(done) == "succeeded")
+        second.stop()
+    }
+
+    private static func firstAttempt(of id: Int, _ api: API) throws -> JSON {
+        var attempt: JSON?
+        let isThere = try Host.waits(upTo: .seconds(30 * Host.slowness)) {
+            // A daemon that has just started may have no database yet.
+            let answer = try api.answer("GET", "/v1/tasks/\(id)")
+            guard answer.status == 200 else { return false }
+            attempt = try answer.json["attempts"]?.elements.first
+            return attempt != nil
+        }
+        #expect(isThere)
+        return try #require(attempt)
+    }
+
+    /// Nothing is reserved that is not leased, and what is used is what attempts were charged.
+    private static func expectBalanced(
+        _ database: TestDatabase,
+        sourceLocation: SourceLocation = #_sourceLocation
+    ) throws {
+        let wrong = try database.query(
+            """
+            SELECT b.budget, b.cpu_ms_used, b.cpu_ms_reserved, b.runs_used, b.runs_reserved
+            FROM sandboxd.budgets b
+            WHERE b.cpu_ms_used <> (SELECT coalesce(sum(cpu_ms), 0) FROM sandboxd.task_attempts a
+                    WHERE a.budget_id = b.budget_id)
+                OR b.runs_used <> (SELECT coalesce(sum(runs), 0) FROM sandboxd.task_attempts a
+                    WHERE a.budget_id = b.budget_id)
+                OR b.runs_reserved <> (SELECT count(*) FROM sandboxd.task_leases l
+                    WHERE l.budget_id = b.budget_id)
+            """
+        )
+        #expect(wrong.isEmpty, sourceLocation: sourceLocation)
+    }
+}
