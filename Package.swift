@@ -103,6 +103,7 @@ let package = Package(
             name: "Reaper",
             dependencies: [
                 "Kernel",
+                "Spawner",
                 "Tasks",
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
@@ -110,7 +111,7 @@ let package = Package(
         ),
         .target(
             name: "Client",
-            dependencies: ["Kernel", .product(name: "SystemPackage", package: "swift-system")],
+            dependencies: ["JSON", "Kernel", .product(name: "SystemPackage", package: "swift-system")],
             swiftSettings: strict
         ),
         // What a person types. It starts for every run, so it has few libraries, and in a release

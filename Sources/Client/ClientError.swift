@@ -10,8 +10,12 @@ package enum ClientError: Error, CustomStringConvertible {
     case lost(Errno)
     /// The daemon went away in the middle.
     case ended
+    /// The same, in the middle of a run.
+    case runLost
     /// Something else than the daemon answers there.
     case notHTTP
+    /// The daemon went away while somebody followed a task.
+    case unfollowed(task: Int)
     /// The daemon refused; its own words.
     case refused(String)
     /// A file on this side.
@@ -34,7 +38,13 @@ package enum ClientError: Error, CustomStringConvertible {
             socket with --socket or $SANDBOXD_SOCKET
             """
         case .lost(let code): "the connection to the daemon broke: \(code)"
-        case .ended: "the daemon went away before the run ended; the run went with it"
+        case .ended: "the daemon went away before it had answered"
+        case .runLost: "the daemon went away before the run ended; the run went with it"
+        case .unfollowed(let task):
+            """
+            the daemon went away; task \(task) is kept, and goes on when a daemon runs again: \
+            sandboxd logs -f \(task)
+            """
         case .notHTTP: "what answers there is not sandboxd"
         case .refused(let why): why
         case .file(let path, let code): "\(path): \(code)"

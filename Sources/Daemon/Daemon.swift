@@ -20,6 +20,7 @@ struct Daemon {
     private let runs: RunService
     private let database: Database?
     private let runner: TaskRunner?
+    private let reaper: Reaper
     private let policies: [Policy]
     private let janitor: Janitor
     private let logger: Logger
@@ -95,6 +96,14 @@ struct Daemon {
         runner = database.map { [runs] in
             TaskRunner($0, runs: runs, records: records, logger: logger)
         }
+        reaper = Reaper(
+            engine: engine,
+            cgroups: cgroups,
+            records: records,
+            state: configuration.state,
+            queue: database?.queue,
+            worker: database?.worker
+        ) { [logger] in logger.notice("\($0)") }
         if !configuration.missingLayers.isEmpty {
             let names = configuration.missingLayers.map(\.rawValue).joined(separator: ", ")
             logger.critical("INSECURE control run: sandboxes are made WITHOUT \(names)")
@@ -123,6 +132,7 @@ struct Daemon {
             runs: runs,
             database: database,
             runner: runner,
+            reaper: reaper,
             socket: configuration.socket,
             logger: logger
         )
@@ -130,6 +140,7 @@ struct Daemon {
             if let database, let runner {
                 group.addTask { await database.run(runner, profiles: policies) }
             }
+            group.addTask { await reaper.run() }
             var failure: (any Error)?
             do { try await server.run() } catch { failure = error }
             await runs.stop()

@@ -24,7 +24,11 @@ package enum JSONValue: Equatable {
         if case .number(let text) = self { Double(text) } else { nil }
     }
 
-    package var int: Int? { double.map { Int($0) } }
+    /// The whole part; nil when it is no number, or none that an `Int` holds.
+    package var int: Int? {
+        guard case .number(let text) = self else { return nil }
+        return Int(text) ?? Double(text).flatMap { Int(exactly: $0.rounded(.towardZero)) }
+    }
 
     package var elements: [JSONValue] {
         if case .array(let elements) = self { elements } else { [] }

@@ -44,6 +44,13 @@ package final class AttemptRecords: Sendable {
         unlink(directory + "/" + cell)
     }
 
+    /// Names of records that belong to no attempt of this daemon.
+    package func strays() -> [String] {
+        let known = Set(cells.withLock { $0.values })
+        // A directory that cannot be read has nothing that could be told.
+        return ((try? Self.names(directory)) ?? []).filter { !known.contains($0) }
+    }
+
     /// What earlier daemons left, with the files.
     package func lost() -> [(record: AttemptRecord, file: String)] {
         // A directory that cannot be read has nothing that could be settled.

@@ -36,6 +36,10 @@ package protocol Engine: Actor {
     /// The job has started: a good moment to make the next place ahead.
     func jobStarted(_ request: RunRequest)
 
+    /// The names of the cells that serve a run or wait for one: what has a cgroup and is not among
+    /// them was left behind.
+    var inventory: Set<String> { get }
+
     /// Takes the ids back; called when every process of the cell is dead.
     func end(_ cell: Cell)
 }

@@ -11,6 +11,9 @@ extension TaskQueue {
             'verdict', q.verdict, 'exit_code', q.exit_code, 'created_at', q.created_at,
             'finished_at', q.finished_at, 'claimed_by', q.claimed_by, 'claimed_at', q.claimed_at,
             'attempts_counted', q.attempts, 'spec', q.payload,
+            'max_attempts', t.max_attempts, 'retry_on', t.retry_on, 'deadline_at', t.deadline_at,
+            'run_at', (SELECT d.run_at FROM sandboxd.task_delayed d WHERE d.task_id = q.id),
+            'cancel_requested', t.cancel_requested,
             'attempts', coalesce((
                 SELECT json_agg(json_build_object('attempt_id', replace(a.attempt_id::text, '-', ''),
                     'attempt', a.attempt, 'fence', a.fence, 'verdict', a.verdict,
@@ -22,6 +25,7 @@ extension TaskQueue {
                     'report', a.report) ORDER BY a.fence)
                 FROM sandboxd.task_attempts a WHERE a.task_id = q.id), '[]'::json)) AS json
         FROM sandboxd.task_queue q
+        JOIN sandboxd.tasks t ON t.task_id = q.id
         LEFT JOIN sandboxd.task_keys k ON k.task_id = q.id
         WHERE q.id = $1::bigint
         """

@@ -66,6 +66,17 @@ enum Statements {
         "workers",
         "SELECT worker_id, beats FROM sandboxd.workers WHERE NOT retired"
     )
+    static let leases = Statement(
+        "leases",
+        "SELECT task_id, fence FROM sandboxd.task_leases WHERE worker_id = $1::int"
+    )
+    static let retiredLeases = Statement(
+        "retired_leases",
+        """
+        SELECT l.task_id, l.fence FROM sandboxd.task_leases l
+        JOIN sandboxd.workers w ON w.worker_id = l.worker_id WHERE w.retired
+        """
+    )
     static let promote = Statement(
         "promote",
         "SELECT sandboxd.promote() AS promoted FROM (SELECT sandboxd.roll_budgets()) AS rolled"

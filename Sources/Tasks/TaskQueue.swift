@@ -256,6 +256,26 @@ package struct TaskQueue: Sendable {
         }
     }
 
+    /// What a worker holds, by the database.
+    package func leases(of worker: Int) async throws(TaskError) -> Set<LeaseKey> {
+        try Self.keys(try await ask(watch, Statements.leases, [String(worker)]))
+    }
+
+    /// What workers that are over still hold.
+    package func leasesOfRetired() async throws(TaskError) -> Set<LeaseKey> {
+        try Self.keys(try await ask(watch, Statements.retiredLeases, []))
+    }
+
+    private static func keys(_ rows: Rows) throws(TaskError) -> Set<LeaseKey> {
+        try reading { () throws(PostgresError) in
+            var keys: Set<LeaseKey> = []
+            for row in rows {
+                keys.insert(LeaseKey(task: try row.int("task_id"), fence: try row.int("fence")))
+            }
+            return keys
+        }
+    }
+
     /// How often each worker that is not over has beaten.
     package func beatsOfWorkers() async throws(TaskError) -> [Int: Int] {
         let rows = try await ask(watch, Statements.workers, [])

@@ -241,6 +241,9 @@ package actor Worker {
         return settlement
     }
 
+    /// The leases that this node holds or has yet to settle.
+    package var held: [LeaseKey] { book.held }
+
     /// Somebody cancelled a task; if it is held here, it ends now instead of at the next heartbeat.
     package func cancelled(task: Int) {
         carryOut(book.cancel(task: task))

@@ -7,9 +7,12 @@ internal import ArgumentParser
 struct ToolsMain: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "sandboxd",
-        abstract: "Looks after profiles, images and this machine.",
+        abstract: "Looks after tasks, budgets, profiles, images and this machine.",
         subcommands: [
-            PolicyCommand.self, ImageCommand.self, SetupCommand.self, DoctorCommand.self,
+            SubmitCommand.self, TasksCommand.self, TaskCommand.self, CancelCommand.self,
+            RetryCommand.self, LogsCommand.self, ArtifactsCommand.self, BudgetCommand.self,
+            DrainCommand.self, PolicyCommand.self, ImageCommand.self, SetupCommand.self,
+            DoctorCommand.self,
         ]
     )
 }

@@ -41,62 +41,22 @@ struct ServeCommand: ParsableCommand {
     }
 }
 
-/// `sandboxd policy`.
-struct PolicyCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "policy",
-        abstract: "Checks profiles, and shows what they come to."
-    )
-
-    @Argument(parsing: .captureForPassthrough, help: .hidden)
-    var arguments: [String] = []
-
-    func run() throws {
-        try Handover.become("sandboxd-tools", ["policy"] + arguments)
-    }
+/// A command that `sandboxd-tools` does; both know it by the same name.
+protocol ToolsCommand {
+    static var name: String { get }
+    static var abstract: String { get }
 }
 
-/// `sandboxd image`.
-struct ImageCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "image",
-        abstract: "Builds, lists and removes the images that sandboxes run in."
-    )
-
-    @Argument(parsing: .captureForPassthrough, help: .hidden)
-    var arguments: [String] = []
-
-    func run() throws {
-        try Handover.become("sandboxd-tools", ["image"] + arguments)
+/// `sandboxd policy` and the like: becomes `sandboxd-tools`, and lets it read the arguments.
+struct Handed<Tool: ToolsCommand>: ParsableCommand {
+    static var configuration: CommandConfiguration {
+        CommandConfiguration(commandName: Tool.name, abstract: Tool.abstract)
     }
-}
-
-/// `sandboxd setup`.
-struct SetupCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "setup",
-        abstract: "Prepares this machine, as root; idempotent."
-    )
 
     @Argument(parsing: .captureForPassthrough, help: .hidden)
     var arguments: [String] = []
 
     func run() throws {
-        try Handover.become("sandboxd-tools", ["setup"] + arguments)
-    }
-}
-
-/// `sandboxd doctor`.
-struct DoctorCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "doctor",
-        abstract: "Checks what this machine has, and names what is missing."
-    )
-
-    @Argument(parsing: .captureForPassthrough, help: .hidden)
-    var arguments: [String] = []
-
-    func run() throws {
-        try Handover.become("sandboxd-tools", ["doctor"] + arguments)
+        try Handover.become("sandboxd-tools", [Tool.name] + arguments)
     }
 }

@@ -7,9 +7,24 @@ struct Sandboxd: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "sandboxd",
         abstract: "Runs dangerous work in sandboxes that last for one run.",
-        subcommands: [
-            RunCommand.self, ServeCommand.self, PolicyCommand.self, ImageCommand.self,
-            SetupCommand.self, DoctorCommand.self,
+        subcommands: [RunCommand.self, ServeCommand.self],
+        groupedSubcommands: [
+            CommandGroup(
+                name: "Tasks",
+                subcommands: [
+                    Handed<Tools.Submit>.self, Handed<Tools.Tasks>.self, Handed<Tools.Task>.self,
+                    Handed<Tools.Cancel>.self, Handed<Tools.Retry>.self, Handed<Tools.Logs>.self,
+                    Handed<Tools.Artifacts>.self, Handed<Tools.Budget>.self,
+                    Handed<Tools.Drain>.self,
+                ]
+            ),
+            CommandGroup(
+                name: "This machine",
+                subcommands: [
+                    Handed<Tools.Policy>.self, Handed<Tools.Image>.self, Handed<Tools.Setup>.self,
+                    Handed<Tools.Doctor>.self,
+                ]
+            ),
         ]
     )
 }

@@ -5,6 +5,7 @@ internal import HTTPTypes
 internal import Hummingbird
 internal import Logging
 internal import NIOCore
+internal import Reaper
 internal import ServiceLifecycle
 internal import Tasks
 internal import UnixSignals
@@ -25,6 +26,7 @@ struct APIServer: Sendable {
     let runs: RunService
     let database: Database?
     let runner: TaskRunner?
+    let reaper: Reaper
     let socket: String
     let logger: Logger
 
@@ -32,11 +34,20 @@ struct APIServer: Sendable {
     func run() async throws {
         let callers = Callers(allowedUsers: [0, geteuid()], logger: logger)
         let routes = RunRoutes(runs: runs, callers: callers)
-        let tasks = TaskRoutes(runs: runs, database: database, runner: runner)
+        let tasks = TaskRoutes(
+            runs: runs,
+            database: database,
+            runner: runner,
+            callers: callers
+        )
         let path = socket
         let log = logger
         let application = Application(
-            router: Self.router(routes, InfoRoutes(runs: runs, database: database), tasks),
+            router: Self.router(
+                routes,
+                InfoRoutes(runs: runs, database: database, reaper: reaper),
+                tasks
+            ),
             server: .http1(configuration: .init(additionalChannelHandlers: [callers.handler()])),
             configuration: .init(address: .unixDomainSocket(path: path), serverName: nil),
             onServerRunning: { _ in
@@ -89,6 +100,7 @@ struct APIServer: Sendable {
         router.get("/v1/profiles", use: info.profiles)
         router.get("/v1/status", use: info.status)
         router.get("/v1/artifacts/:sha256", use: info.artifact)
+        router.get("/v1/leaks", use: info.leaks)
         router.get("/healthz", use: info.health)
         return router
     }

@@ -5,6 +5,7 @@ internal import Hummingbird
 internal import Kernel
 internal import NIOCore
 internal import Policy
+internal import Reaper
 internal import Spawner
 internal import SystemPackage
 internal import Tasks
@@ -15,6 +16,7 @@ struct InfoRoutes: Sendable {
 
     let runs: RunService
     let database: Database?
+    let reaper: Reaper
 
     /// `GET /healthz`: the daemon answers.
     func health(_ request: Request, _ context: CallContext) async throws -> Response {
@@ -61,6 +63,14 @@ struct InfoRoutes: Sendable {
         case .waiting(let why): ["ready": false, "worker": nil as Int?, "reason": why]
         case .stopped: ["ready": false, "worker": nil as Int?, "reason": "the daemon is stopping"]
         }
+    }
+
+    /// `GET /v1/leaks`: what is there and belongs to nothing, or the other way round.
+    func leaks(_ request: Request, _ context: CallContext) async throws -> Response {
+        let leaks = await reaper.leaks().map { leak -> JSONObject in
+            ["kind": leak.kind.rawValue, "name": leak.name]
+        }
+        return try JSONAnswer.response(["leaks": leaks] as JSONObject)
     }
 
     /// `GET /v1/artifacts/{sha256}`: the content of a kept artifact.

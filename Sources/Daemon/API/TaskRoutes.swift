@@ -20,6 +20,7 @@ struct TaskRoutes: Sendable {
     let runs: RunService
     let database: Database?
     let runner: TaskRunner?
+    let callers: Callers
 
     // MARK: Tasks
 
@@ -68,6 +69,7 @@ struct TaskRoutes: Sendable {
         guard
             let first = try await asking({ () throws(TaskError) in try await queue.state(of: id) })
         else { throw APIError.noTask(String(id)) }
+        let isGone = Mailbox<Bool>()
         let body = ResponseBody { writer in
             var last = ""
             var next: String? = first
@@ -77,7 +79,14 @@ struct TaskRoutes: Sendable {
                 if state != last { try await writer.write(ByteBuffer(string: state + "\n")) }
                 last = state
                 if Self.hasEnded(state) { break }
-                try await Task.sleep(for: Self.followPause)
+                try await callers.watching(context.channel) {
+                    isGone.put(true)
+                } _: {
+                    try await Task.sleep(for: Self.followPause)
+                }
+                // Nobody listens any more, or the daemon is to end: the task does not.
+                if isGone.take() != nil { break }
+                if await runner?.isStopping != false { break }
                 // A database that is away for a moment has nothing to tell.
                 do throws(TaskError) { next = try await queue.state(of: id) } catch { next = last }
             }

@@ -22,7 +22,8 @@ actor TaskRunner {
     private let logger: Logger
     private let signal: AsyncStream<Void>
     private let bell: AsyncStream<Void>.Continuation
-    private var isStopping = false
+    /// Whether the daemon is to end.
+    private(set) var isStopping = false
     private var lastLane = 0
     /// What the database was told last.
     private var isWaiting = false

@@ -46,7 +46,12 @@ struct TaskSubmission: Sendable {
             )
         }
         var entries: [JSONValue] = []
-        for task in tasks { entries.append(try await Self.entry(task, runs, queue)) }
+        for (index, task) in tasks.enumerated() {
+            do { entries.append(try await Self.entry(task, runs, queue)) } catch {
+                guard isBatch, case APIError.invalid(let why) = error else { throw error }
+                throw APIError.invalid("task \(index + 1) of the batch: \(why)")
+            }
+        }
         batch = String(decoding: JSONValue.array(entries).bytes, as: UTF8.self)
     }
 

@@ -25,6 +25,7 @@ package actor NativeEngine: Engine {
     private var starting: [String: Task<Void, any Error>] = [:]
     private var spares: [String: [Spare]] = [:]
     private var nextCell: UInt64 = 0
+    package private(set) var inventory: Set<String> = []
 
     /// `without` names layers to leave out; every other value than none is for control runs.
     package init(
@@ -61,6 +62,7 @@ package actor NativeEngine: Engine {
     }
 
     package func end(_ cell: Cell) {
+        inventory.remove(cell.id)
         ids.giveBack(cell.slot)
     }
 
@@ -88,9 +90,11 @@ package actor NativeEngine: Engine {
         let slot = try ids.take()
         nextCell += 1
         let id = "cell-\(nextCell)"
+        inventory.insert(id)
         let cgroup: any Cgroup
         do throws(CgroupError) { cgroup = try cgroups.make(id) } catch {
             ids.giveBack(slot)
+            inventory.remove(id)
             throw .cgroup(error)
         }
         do throws(Errno) {
@@ -116,14 +120,16 @@ package actor NativeEngine: Engine {
             // Undoing: the first error is the one to tell.
             try? cgroup.remove()
             ids.giveBack(slot)
+            inventory.remove(id)
             throw .host(doing: "making a control channel", error)
         }
     }
 
     /// Takes back a cell that no run had. Its init ends with the control channel.
     private func discard(_ spare: Spare) {
-        // An init that is still ending keeps it busy; the next start sweeps it then.
+        // An init that is still ending keeps it busy; the reaper sweeps it then.
         try? spare.cell.cgroup.remove()
+        inventory.remove(spare.cell.id)
         ids.giveBack(spare.cell.slot)
     }
 

@@ -208,7 +208,6 @@ CREATE TABLE sandboxd.task_leases (
     budget_id int NOT NULL,
     rank smallint NOT NULL,
     leased_at timestamptz NOT NULL DEFAULT now(),
-    cancel_requested boolean NOT NULL DEFAULT false,
     -- What it reserved.
     cpu_ms bigint NOT NULL,
     memory_mib_s bigint NOT NULL,

@@ -47,7 +47,13 @@ BEGIN
         egress_bytes_used, money_nanos_used
     FROM sandboxd.budgets
     WHERE budget_id = p_budget_id AND period <> 'total'
-        AND date_trunc(period, now(), 'UTC') > period_began;
+        AND date_trunc(period, now(), 'UTC') > period_began
+    -- A month begins with its first day, and a budget may have had both for a period.
+    ON CONFLICT (budget_id, began) DO UPDATE SET cpu_ms = p.cpu_ms + excluded.cpu_ms,
+        memory_mib_s = p.memory_mib_s + excluded.memory_mib_s,
+        wall_ms = p.wall_ms + excluded.wall_ms, runs = p.runs + excluded.runs,
+        egress_bytes = p.egress_bytes + excluded.egress_bytes,
+        money_nanos = p.money_nanos + excluded.money_nanos;
     IF FOUND THEN
         UPDATE sandboxd.budgets SET period_began = date_trunc(period, now(), 'UTC'),
             cpu_ms_used = 0, memory_mib_s_used = 0, wall_ms_used = 0, runs_used = 0,
@@ -57,7 +63,8 @@ BEGIN
 END
 $$;
 
--- The lane of a budget and a pool; made when it is missing.
+-- The lane of a budget and a pool; made when it is missing. set_budget makes both with the budget:
+-- batches that made lanes in the order in which they name budgets would wait for each other in a circle.
 CREATE FUNCTION sandboxd.lane_of(p_budget_id int, p_pool text) RETURNS int
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -72,6 +79,9 @@ BEGIN
     RETURN v_lane;
 END
 $$;
+
+SELECT sandboxd.lane_of(b.budget_id, p.pool)
+FROM sandboxd.budgets b, unnest(ARRAY['sandbox', 'host']) AS p (pool);
 
 -- Tells nodes that wait, if any does, that there is something to lease. A hint: who misses it looks
 -- by himself a second later. None is sent while every node has work, for it would serialize commits.

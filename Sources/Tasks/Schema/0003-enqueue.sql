@@ -113,8 +113,9 @@ BEGIN
     v.key := p_task ->> 'key';
     v.profile := p_task ->> 'profile';
     v.spec := p_task -> 'spec';
-    v.rank := -coalesce((p_task ->> 'priority')::smallint, 0);
-    v.max_attempts := coalesce((p_task ->> 'max_attempts')::smallint, 3);
+    -- By way of numeric, for 1.0 is a whole number too.
+    v.rank := -coalesce((p_task ->> 'priority')::numeric, 0)::smallint;
+    v.max_attempts := coalesce((p_task ->> 'max_attempts')::numeric, 3)::smallint;
     IF length(v.key) NOT BETWEEN 1 AND 200 THEN
         RAISE '''key'' has % characters: give 1 to 200', length(v.key) USING ERRCODE = 'SB002';
     END IF;
@@ -125,15 +126,24 @@ BEGIN
         RAISE 'the spec has % bytes, and 65536 fit', octet_length(v.spec::text)
             USING ERRCODE = 'SB002', HINT = 'Put larger inputs into blobs.';
     END IF;
+    IF jsonb_typeof(v.spec -> 'argv') IS DISTINCT FROM 'array' OR v.spec -> 'argv' = '[]'
+        OR jsonb_path_exists(v.spec, 'strict $.argv[*] ? (@.type() != "string")') THEN
+        RAISE '''argv'' of the spec is missing, or no list of texts with at least one'
+            USING ERRCODE = 'SB002';
+    END IF;
     BEGIN
         v.run_at := (p_task ->> 'run_at')::timestamptz;
         v.deadline_at := (p_task ->> 'deadline_at')::timestamptz;
-    EXCEPTION WHEN datetime_field_overflow OR invalid_datetime_format THEN
+    -- The format, a field, the zone: several conditions of one class.
+    EXCEPTION WHEN data_exception THEN
         RAISE '''run_at'' or ''deadline_at'' is no time: give one like 2030-01-31T12:00:00Z'
             USING ERRCODE = 'SB002';
     END;
     IF v.run_at > now() + interval '366 days' OR NOT isfinite(coalesce(v.run_at, now())) THEN
         RAISE '''run_at'' is %, and a task waits at most a year', v.run_at USING ERRCODE = 'SB002';
+    END IF;
+    IF NOT isfinite(coalesce(v.deadline_at, now())) THEN
+        RAISE '''deadline_at'' is %: leave it out', v.deadline_at USING ERRCODE = 'SB002';
     END IF;
     IF v.deadline_at <= greatest(now(), v.run_at) THEN
         RAISE '''deadline_at'' is %: the task could never start', v.deadline_at
@@ -143,7 +153,7 @@ BEGIN
         IF jsonb_typeof(p_task -> 'retry_on') <> 'array' THEN
             RAISE '''retry_on'' is no list of verdicts' USING ERRCODE = 'SB002';
         END IF;
-        v.retry_on := ARRAY(SELECT jsonb_array_elements_text(p_task -> 'retry_on'));
+        v.retry_on := ARRAY(SELECT DISTINCT jsonb_array_elements_text(p_task -> 'retry_on'));
         IF NOT v.retry_on <@ v_verdicts THEN
             RAISE '''retry_on'' has something else than verdicts that are failures (%)',
                 array_to_string(v_verdicts, ', ') USING ERRCODE = 'SB002';
@@ -230,7 +240,13 @@ BEGIN
             v_clash.task_id USING ERRCODE = 'SB003';
     END IF;
 
-    -- Blobs first: from here on nobody removes them.
+    -- Blobs first: from here on nobody removes them, because they were touched within a day. What was
+    -- touched a while ago is left as it is, so that a blob that all use is not written by all.
+    UPDATE sandboxd.blobs s SET touched_at = now() WHERE s.sha256 IN (
+        SELECT o.sha256 FROM sandboxd.blobs o
+        WHERE o.sha256 IN (SELECT b.sha256 FROM unnest(v_inputs) AS i, unnest(i.blobs) AS b (sha256))
+            AND o.touched_at < now() - interval '12 hours'
+        ORDER BY o.sha256 FOR NO KEY UPDATE);
     SELECT b.sha256 INTO v_missing
     FROM unnest(v_inputs) AS i, unnest(i.blobs) AS b (sha256)
     WHERE NOT EXISTS (SELECT FROM sandboxd.blobs s WHERE s.sha256 = b.sha256) LIMIT 1;

@@ -81,8 +81,13 @@ DECLARE
     v_rank smallint;
     v_seq bigint;
     v_left int := p_max;
+    v_limit int;
+    v_over int;
+    v_before int;
+    v_stays boolean;
     v_memory bigint := p_memory_mib;
     v_busy boolean := false;
+    v_holds boolean := false;
     b sandboxd.budgets;
 BEGIN
     SELECT * INTO v_worker FROM sandboxd.workers w WHERE w.worker_id = p_worker;
@@ -94,7 +99,7 @@ BEGIN
         RETURN;
     END IF;
     -- A budget that another node leases from just now is waited for only when no other lane has
-    -- anything.
+    -- anything, and never by who holds one already: nobody waits in a circle.
     FOR v_pass IN 1..2 LOOP
         FOR v_lane IN
             SELECT l.lane, l.budget_id FROM sandboxd.lanes l WHERE l.pool = v_worker.pool
@@ -113,7 +118,7 @@ BEGIN
                     ORDER BY r.lane, r.rank, r.seq LIMIT 1;
                 CONTINUE WHEN NOT FOUND;
             END IF;
-            IF v_pass = 1 THEN
+            IF v_pass = 1 OR v_holds THEN
                 SELECT * INTO b FROM sandboxd.budgets g WHERE g.budget_id = v_lane.budget_id
                 FOR NO KEY UPDATE SKIP LOCKED;
                 IF NOT FOUND THEN
@@ -124,114 +129,134 @@ BEGIN
                 SELECT * INTO b FROM sandboxd.budgets g WHERE g.budget_id = v_lane.budget_id
                 FOR NO KEY UPDATE;
             END IF;
+            v_holds := true;
             CONTINUE WHEN b.paused;
             IF b.period <> 'total' AND date_trunc(b.period, now(), 'UTC') > b.period_began THEN
                 PERFORM sandboxd.roll_budget(b.budget_id);
                 SELECT * INTO b FROM sandboxd.budgets g WHERE g.budget_id = v_lane.budget_id;
             END IF;
 
+            -- Again, in larger steps, as long as all it meets is over: a node that finds nothing takes
+            -- a rest, and must not have to rest once for each handful of cancelled tasks.
             v_rank := NULL;
-            FOR v_row IN
-                WITH pick AS MATERIALIZED (
-                    SELECT r.ctid AS at, r.task_id, r.fence, r.attempt, r.rank, r.seq
-                    FROM sandboxd.task_ready r
-                    WHERE r.lane = v_lane.lane AND (r.rank, r.seq) > (v_cursor.rank, v_cursor.seq)
-                    ORDER BY r.lane, r.rank, r.seq LIMIT v_left
-                    FOR UPDATE SKIP LOCKED
-                ), asked AS MATERIALIZED (
-                    SELECT p.*, t.profile, t.spec, t.deadline_at, t.memory_mib,
-                        t.cpu_ms, t.memory_mib_s, t.wall_ms, t.egress_bytes,
-                        sandboxd.money(t.cpu_ms, t.memory_mib_s, 1, t.egress_bytes, b.price_cpu_s,
-                            b.price_memory_gib_s, b.price_run, b.price_egress_gib) AS money_nanos,
-                        CASE WHEN t.cancel_requested THEN 3 WHEN t.deadline_at <= now() THEN 6 END
-                            AS over
-                    FROM pick p JOIN sandboxd.tasks t ON t.task_id = p.task_id
-                ), summed AS (
-                    SELECT a.*,
-                        sum(a.cpu_ms) FILTER (WHERE over IS NULL) OVER w AS s_cpu_ms,
-                        sum(a.memory_mib_s) FILTER (WHERE over IS NULL) OVER w AS s_memory_mib_s,
-                        sum(a.wall_ms) FILTER (WHERE over IS NULL) OVER w AS s_wall_ms,
-                        count(*) FILTER (WHERE over IS NULL) OVER w AS s_runs,
-                        sum(a.egress_bytes) FILTER (WHERE over IS NULL) OVER w AS s_egress_bytes,
-                        sum(a.money_nanos) FILTER (WHERE over IS NULL) OVER w AS s_money_nanos,
-                        sum(a.memory_mib) FILTER (WHERE over IS NULL) OVER w AS s_memory_mib
-                    FROM asked a WINDOW w AS (ORDER BY a.rank, a.seq)
-                ), judged AS (
-                    SELECT s.*,
-                        -- A comparison with a cap that is null is null: no objection.
-                        s.s_memory_mib <= v_memory
-                        AND coalesce(
-                            s.s_cpu_ms <= b.cpu_ms_cap - b.cpu_ms_used - b.cpu_ms_reserved, true)
-                        AND coalesce(s.s_memory_mib_s <= b.memory_mib_s_cap - b.memory_mib_s_used
-                            - b.memory_mib_s_reserved, true)
-                        AND coalesce(
-                            s.s_wall_ms <= b.wall_ms_cap - b.wall_ms_used - b.wall_ms_reserved, true)
-                        AND coalesce(s.s_runs <= b.runs_cap - b.runs_used - b.runs_reserved, true)
-                        AND coalesce(s.s_egress_bytes <= b.egress_bytes_cap - b.egress_bytes_used
-                            - b.egress_bytes_reserved, true)
-                        AND coalesce(s.s_money_nanos <= b.money_nanos_cap - b.money_nanos_used
-                            - b.money_nanos_reserved, true)
-                        AS fits,
-                        -- Not even when everything that is reserved came back unused.
-                        b.on_exhausted = 'reject' AND NOT (
-                            coalesce(s.cpu_ms <= b.cpu_ms_cap - b.cpu_ms_used, true)
-                            AND coalesce(
-                                s.memory_mib_s <= b.memory_mib_s_cap - b.memory_mib_s_used, true)
-                            AND coalesce(s.wall_ms <= b.wall_ms_cap - b.wall_ms_used, true)
-                            AND coalesce(1 <= b.runs_cap - b.runs_used, true)
-                            AND coalesce(
-                                s.egress_bytes <= b.egress_bytes_cap - b.egress_bytes_used, true)
-                            AND coalesce(s.money_nanos <= b.money_nanos_cap - b.money_nanos_used, true)
-                        ) AS hopeless
-                    FROM summed s
-                ), decided AS MATERIALIZED (
-                    -- The new state of a task that ends here, 0 for a lease, -1 for one that stays.
-                    SELECT j.*, CASE WHEN j.over IS NOT NULL THEN j.over WHEN j.hopeless THEN 5
-                        WHEN j.fits THEN 0 ELSE -1 END AS fate
-                    FROM judged j
-                ), taken AS (
-                    DELETE FROM sandboxd.task_ready
-                    WHERE ctid = ANY (ARRAY(SELECT at FROM decided WHERE fate >= 0))
-                ), ended AS (
-                    UPDATE sandboxd.tasks t SET state = d.fate, finished_at = now(),
-                        verdict = CASE d.fate WHEN 5 THEN 'budget' WHEN 3 THEN 'cancelled' END
-                    FROM decided d WHERE d.fate > 0 AND t.task_id = d.task_id
-                ), leased AS (
-                    INSERT INTO sandboxd.task_leases (task_id, fence, attempt, attempt_id, worker_id,
-                        lane, budget_id, rank, cpu_ms, memory_mib_s, wall_ms, egress_bytes, money_nanos)
-                    SELECT d.task_id, d.fence, d.attempt, gen_random_uuid(), p_worker, v_lane.lane,
-                        b.budget_id, d.rank, d.cpu_ms, d.memory_mib_s, d.wall_ms, d.egress_bytes,
-                        d.money_nanos
-                    FROM decided d WHERE d.fate = 0
-                    RETURNING task_id, attempt_id
-                )
-                SELECT d.*, l.attempt_id FROM decided d LEFT JOIN leased l ON l.task_id = d.task_id
-                ORDER BY d.rank, d.seq
+            v_stays := false;
+            v_limit := v_left;
+            v_over := 0;
             LOOP
-                -- What stays ends what the cursor may pass.
-                EXIT WHEN v_row.fate < 0;
-                v_rank := v_row.rank;
-                v_seq := v_row.seq;
-                CONTINUE WHEN v_row.fate > 0;
-                task_id := v_row.task_id;
-                fence := v_row.fence;
-                attempt := v_row.attempt;
-                attempt_id := v_row.attempt_id;
-                lane := v_lane.lane;
-                budget := b.budget;
-                profile := v_row.profile;
-                spec := v_row.spec;
-                deadline_at := v_row.deadline_at;
-                memory_mib := v_row.memory_mib;
-                RETURN NEXT;
-                v_left := v_left - 1;
-                v_memory := v_memory - v_row.memory_mib;
-                b.cpu_ms_reserved := b.cpu_ms_reserved + v_row.cpu_ms;
-                b.memory_mib_s_reserved := b.memory_mib_s_reserved + v_row.memory_mib_s;
-                b.wall_ms_reserved := b.wall_ms_reserved + v_row.wall_ms;
-                b.runs_reserved := b.runs_reserved + 1;
-                b.egress_bytes_reserved := b.egress_bytes_reserved + v_row.egress_bytes;
-                b.money_nanos_reserved := b.money_nanos_reserved + v_row.money_nanos;
+                v_before := v_over;
+                FOR v_row IN
+                    WITH pick AS MATERIALIZED (
+                        SELECT r.ctid AS at, r.task_id, r.fence, r.attempt, r.rank, r.seq
+                        FROM sandboxd.task_ready r
+                        WHERE r.lane = v_lane.lane AND (r.rank, r.seq) > (v_cursor.rank, v_cursor.seq)
+                        ORDER BY r.lane, r.rank, r.seq LIMIT v_limit
+                        FOR UPDATE SKIP LOCKED
+                    ), priced AS MATERIALIZED (
+                        SELECT p.*, t.profile, t.spec, t.deadline_at, t.memory_mib, t.cancel_requested,
+                            t.cpu_ms, t.memory_mib_s, t.wall_ms, t.egress_bytes,
+                            sandboxd.money(t.cpu_ms, t.memory_mib_s, 1, t.egress_bytes, b.price_cpu_s,
+                                b.price_memory_gib_s, b.price_run, b.price_egress_gib) AS money_nanos
+                        FROM pick p JOIN sandboxd.tasks t ON t.task_id = p.task_id
+                    ), asked AS (
+                        -- What is over takes no room from what comes after it.
+                        SELECT q.*,
+                            CASE WHEN q.cancel_requested THEN 3 WHEN q.deadline_at <= now() THEN 6
+                            -- Not even when everything that is reserved came back unused.
+                            WHEN b.on_exhausted = 'reject' AND NOT (
+                                coalesce(q.cpu_ms <= b.cpu_ms_cap - b.cpu_ms_used, true)
+                                AND coalesce(
+                                    q.memory_mib_s <= b.memory_mib_s_cap - b.memory_mib_s_used, true)
+                                AND coalesce(q.wall_ms <= b.wall_ms_cap - b.wall_ms_used, true)
+                                AND coalesce(1 <= b.runs_cap - b.runs_used, true)
+                                AND coalesce(
+                                    q.egress_bytes <= b.egress_bytes_cap - b.egress_bytes_used, true)
+                                AND coalesce(q.money_nanos <= b.money_nanos_cap - b.money_nanos_used, true)
+                            ) THEN 5 END AS over
+                        FROM priced q
+                    ), summed AS (
+                        SELECT a.*,
+                            sum(a.cpu_ms) FILTER (WHERE over IS NULL) OVER w AS s_cpu_ms,
+                            sum(a.memory_mib_s) FILTER (WHERE over IS NULL) OVER w AS s_memory_mib_s,
+                            sum(a.wall_ms) FILTER (WHERE over IS NULL) OVER w AS s_wall_ms,
+                            count(*) FILTER (WHERE over IS NULL) OVER w AS s_runs,
+                            sum(a.egress_bytes) FILTER (WHERE over IS NULL) OVER w AS s_egress_bytes,
+                            sum(a.money_nanos) FILTER (WHERE over IS NULL) OVER w AS s_money_nanos,
+                            sum(a.memory_mib) FILTER (WHERE over IS NULL) OVER w AS s_memory_mib
+                        FROM asked a WINDOW w AS (ORDER BY a.rank, a.seq)
+                    ), judged AS (
+                        SELECT s.*,
+                            -- A comparison with a cap that is null is null: no objection.
+                            s.s_runs <= v_left AND s.s_memory_mib <= v_memory
+                            AND coalesce(
+                                s.s_cpu_ms <= b.cpu_ms_cap - b.cpu_ms_used - b.cpu_ms_reserved, true)
+                            AND coalesce(s.s_memory_mib_s <= b.memory_mib_s_cap - b.memory_mib_s_used
+                                - b.memory_mib_s_reserved, true)
+                            AND coalesce(
+                                s.s_wall_ms <= b.wall_ms_cap - b.wall_ms_used - b.wall_ms_reserved, true)
+                            AND coalesce(s.s_runs <= b.runs_cap - b.runs_used - b.runs_reserved, true)
+                            AND coalesce(s.s_egress_bytes <= b.egress_bytes_cap - b.egress_bytes_used
+                                - b.egress_bytes_reserved, true)
+                            AND coalesce(s.s_money_nanos <= b.money_nanos_cap - b.money_nanos_used
+                                - b.money_nanos_reserved, true)
+                            AS fits
+                        FROM summed s
+                    ), decided AS MATERIALIZED (
+                        -- The new state of a task that ends here, 0 for a lease, -1 for one that stays.
+                        SELECT j.*, CASE WHEN j.over IS NOT NULL THEN j.over WHEN j.fits THEN 0 ELSE -1
+                            END AS fate
+                        FROM judged j
+                    ), taken AS (
+                        DELETE FROM sandboxd.task_ready
+                        WHERE ctid = ANY (ARRAY(SELECT at FROM decided WHERE fate >= 0))
+                    ), ended AS (
+                        UPDATE sandboxd.tasks t SET state = d.fate, finished_at = now(),
+                            verdict = CASE d.fate WHEN 5 THEN 'budget' WHEN 3 THEN 'cancelled' END
+                        FROM decided d WHERE d.fate > 0 AND t.task_id = d.task_id
+                    ), leased AS (
+                        INSERT INTO sandboxd.task_leases (task_id, fence, attempt, attempt_id, worker_id,
+                            lane, budget_id, rank, cpu_ms, memory_mib_s, wall_ms, egress_bytes, money_nanos)
+                        SELECT d.task_id, d.fence, d.attempt, gen_random_uuid(), p_worker, v_lane.lane,
+                            b.budget_id, d.rank, d.cpu_ms, d.memory_mib_s, d.wall_ms, d.egress_bytes,
+                            d.money_nanos
+                        FROM decided d WHERE d.fate = 0
+                        RETURNING task_id, attempt_id
+                    )
+                    SELECT d.*, l.attempt_id FROM decided d LEFT JOIN leased l ON l.task_id = d.task_id
+                    ORDER BY d.rank, d.seq
+                LOOP
+                    -- What stays ends what the cursor may pass.
+                    v_stays := v_row.fate < 0;
+                    EXIT WHEN v_stays;
+                    v_rank := v_row.rank;
+                    v_seq := v_row.seq;
+                    IF v_row.fate > 0 THEN
+                        v_over := v_over + 1;
+                        CONTINUE;
+                    END IF;
+                    task_id := v_row.task_id;
+                    fence := v_row.fence;
+                    attempt := v_row.attempt;
+                    attempt_id := v_row.attempt_id;
+                    lane := v_lane.lane;
+                    budget := b.budget;
+                    profile := v_row.profile;
+                    spec := v_row.spec;
+                    deadline_at := v_row.deadline_at;
+                    memory_mib := v_row.memory_mib;
+                    RETURN NEXT;
+                    v_left := v_left - 1;
+                    v_memory := v_memory - v_row.memory_mib;
+                    b.cpu_ms_reserved := b.cpu_ms_reserved + v_row.cpu_ms;
+                    b.memory_mib_s_reserved := b.memory_mib_s_reserved + v_row.memory_mib_s;
+                    b.wall_ms_reserved := b.wall_ms_reserved + v_row.wall_ms;
+                    b.runs_reserved := b.runs_reserved + 1;
+                    b.egress_bytes_reserved := b.egress_bytes_reserved + v_row.egress_bytes;
+                    b.money_nanos_reserved := b.money_nanos_reserved + v_row.money_nanos;
+                END LOOP;
+                EXIT WHEN v_stays OR v_left < 1 OR v_over = v_before OR v_over > 10000;
+                v_cursor.rank := v_rank;
+                v_cursor.seq := v_seq;
+                v_limit := 200;
             END LOOP;
             CONTINUE WHEN v_rank IS NULL;
             PERFORM sandboxd.move_cursor(v_lane.lane, v_rank, v_seq);
@@ -271,6 +296,9 @@ BEGIN
     PERFORM FROM sandboxd.workers w WHERE w.worker_id = p_worker AND NOT w.retired;
     IF NOT FOUND THEN
         RAISE 'worker % is over', p_worker USING ERRCODE = 'SB007';
+    END IF;
+    IF length(p_key) NOT BETWEEN 1 AND 200 THEN
+        RAISE '''key'' has % characters: give 1 to 200', length(p_key) USING ERRCODE = 'SB002';
     END IF;
     v_task := nextval(pg_get_serial_sequence('sandboxd.tasks', 'task_id'));
     IF p_key IS NOT NULL THEN
@@ -358,17 +386,21 @@ BEGIN
         RETURN QUERY SELECT NULL::bigint, NULL::int, 'over';
         RETURN;
     END IF;
+    -- Waits for nobody: a lease that is being settled just now needs no figures any more.
     UPDATE sandboxd.task_leases l SET beat_cpu_ms = u.cpu_ms, beat_memory_mib_s = u.memory_mib_s,
         beat_wall_ms = u.wall_ms, beat_egress_bytes = u.egress_bytes
     FROM unnest(p_tasks, p_fences, p_cpu_ms, p_memory_mib_s, p_wall_ms, p_egress_bytes)
         AS u (task_id, fence, cpu_ms, memory_mib_s, wall_ms, egress_bytes)
-    WHERE l.task_id = u.task_id AND l.fence = u.fence AND l.worker_id = p_worker;
+    WHERE l.task_id = u.task_id AND l.fence = u.fence AND l.task_id = ANY (ARRAY(
+        SELECT o.task_id FROM sandboxd.task_leases o
+        WHERE o.task_id = ANY (p_tasks) AND o.worker_id = p_worker FOR NO KEY UPDATE SKIP LOCKED));
     RETURN QUERY
     SELECT u.task_id, u.fence, CASE WHEN l.task_id IS NULL THEN 'lost' ELSE 'cancel' END
     FROM unnest(p_tasks, p_fences) AS u (task_id, fence)
     LEFT JOIN sandboxd.task_leases l
         ON l.task_id = u.task_id AND l.fence = u.fence AND l.worker_id = p_worker
-    WHERE l.task_id IS NULL OR l.cancel_requested;
+    LEFT JOIN sandboxd.tasks t ON t.task_id = l.task_id
+    WHERE l.task_id IS NULL OR t.cancel_requested;
 END
 $$;
 

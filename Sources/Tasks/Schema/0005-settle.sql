@@ -74,11 +74,10 @@ BEGIN
             last_fence = p.fence,
             verdict = p.verdict,
             exit_code = p.exit_code,
-            state = sandboxd.fate(p.verdict, p.cancel_requested OR t.cancel_requested, t.retry_on,
-                p.attempt, t.max_attempts, t.deadline_at),
-            finished_at = CASE WHEN sandboxd.fate(p.verdict,
-                p.cancel_requested OR t.cancel_requested, t.retry_on, p.attempt, t.max_attempts,
-                t.deadline_at) > 0 THEN now() END
+            state = sandboxd.fate(p.verdict, t.cancel_requested, t.retry_on, p.attempt,
+                t.max_attempts, t.deadline_at),
+            finished_at = CASE WHEN sandboxd.fate(p.verdict, t.cancel_requested, t.retry_on,
+                p.attempt, t.max_attempts, t.deadline_at) > 0 THEN now() END
         FROM priced p WHERE t.task_id = p.task_id
         RETURNING t.task_id, p.fence, t.state, p.verdict, p.attempt, p.lane, t.rank
     ), again AS (
@@ -138,23 +137,21 @@ LANGUAGE plpgsql AS $$
 DECLARE
     v_state smallint;
 BEGIN
-    -- Whoever leases or settles this task just now is waited for, or waits.
+    -- Leases are not touched, so that nobody waits in a circle: who settles this task waits for us and
+    -- then reads what we wrote, and who runs it reads it with each heartbeat.
     SELECT state INTO v_state FROM sandboxd.tasks WHERE task_id = p_task FOR NO KEY UPDATE;
     IF NOT FOUND OR v_state <> 0 THEN
         RETURN sandboxd.state_word(v_state);
     END IF;
     UPDATE sandboxd.tasks SET cancel_requested = true WHERE task_id = p_task;
-    UPDATE sandboxd.task_leases SET cancel_requested = true WHERE task_id = p_task;
-    IF FOUND THEN
-        PERFORM pg_notify('sandboxd_cancel', p_task::text);
-        RETURN 'cancelling';
-    END IF;
     DELETE FROM sandboxd.task_delayed WHERE task_id = p_task;
     IF FOUND THEN
         UPDATE sandboxd.tasks SET state = 3, verdict = 'cancelled', finished_at = now()
         WHERE task_id = p_task;
         RETURN 'cancelled';
     END IF;
+    -- Also when no lease is to be seen: one may just be coming.
+    PERFORM pg_notify('sandboxd_cancel', p_task::text);
     PERFORM sandboxd.wake();
     RETURN 'cancelling';
 END

@@ -19,7 +19,7 @@ BEGIN
     IF jsonb_typeof(p_settings) IS DISTINCT FROM 'object' THEN
         RAISE 'a budget''s settings are an object' USING ERRCODE = 'SB002';
     END IF;
-    IF p_budget !~ '^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$' THEN
+    IF (p_budget ~ '^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$') IS NOT TRUE THEN
         RAISE 'the budget''s name has 1 to 64 letters, digits, ''.'', ''_'' and ''-'''
             USING ERRCODE = 'SB002';
     END IF;
@@ -35,12 +35,12 @@ BEGIN
                     USING ERRCODE = 'SB002';
             END IF;
         ELSIF v_key = 'period' THEN
-            IF v_value #>> '{}' NOT IN ('day', 'month', 'total') THEN
+            IF (v_value #>> '{}' IN ('day', 'month', 'total')) IS NOT TRUE THEN
                 RAISE '''period'' is %: give ''day'', ''month'' or ''total''', left(v_value::text, 40)
                     USING ERRCODE = 'SB002';
             END IF;
         ELSIF v_key = 'on_exhausted' THEN
-            IF v_value #>> '{}' NOT IN ('hold', 'reject') THEN
+            IF (v_value #>> '{}' IN ('hold', 'reject')) IS NOT TRUE THEN
                 RAISE '''on_exhausted'' is %: give ''hold'' or ''reject''', left(v_value::text, 40)
                     USING ERRCODE = 'SB002';
             END IF;
@@ -57,6 +57,11 @@ BEGIN
 
     INSERT INTO sandboxd.budgets (budget) VALUES (p_budget) ON CONFLICT DO NOTHING;
     SELECT * INTO v_row FROM sandboxd.budgets WHERE budget = p_budget FOR NO KEY UPDATE;
+    PERFORM sandboxd.lane_of(v_row.budget_id, 'sandbox');
+    PERFORM sandboxd.lane_of(v_row.budget_id, 'host');
+    -- What was used in a period that is over stands in no cap's way.
+    PERFORM sandboxd.roll_budget(v_row.budget_id);
+    SELECT * INTO v_row FROM sandboxd.budgets WHERE budget_id = v_row.budget_id;
     IF p_settings ->> 'period' IS DISTINCT FROM v_row.period AND p_settings ? 'period' THEN
         v_row.period_began := CASE p_settings ->> 'period' WHEN 'total' THEN v_row.period_began
             ELSE date_trunc(p_settings ->> 'period', now(), 'UTC') END;

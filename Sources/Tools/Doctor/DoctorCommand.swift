@@ -38,6 +38,9 @@ struct DoctorCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Make this check alone; can be repeated.", valueName: "check"))
     var only: [String] = []
 
+    @Flag(help: "Ask the daemon what was left behind on this node; status 1 when anything was.")
+    var leaks = false
+
     @Flag(help: "Print a JSON object to standard output.")
     var json = false
 
@@ -51,6 +54,7 @@ struct DoctorCommand: ParsableCommand {
     }
 
     func run() throws {
+        if leaks { return try LeaksReport(socket: socket ?? SocketPath.standard, json: json).run() }
         let name = user ?? (geteuid() == 0 ? "sandboxd" : Account.own.name)
         let patient = Patient(
             userName: name,

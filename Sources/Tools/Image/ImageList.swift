@@ -28,21 +28,15 @@ struct ImageList: ParsableCommand {
     }
 
     private func printTable(_ rows: [Row]) {
-        let lines =
-            [["NAME", "DIGEST", "MB", "PACKAGES", "CREATED"]]
-            + rows.map { row in
+        var table = Table(["NAME", "DIGEST", "MB", "PACKAGES", "CREATED"])
+        table.print(
+            rows.map { row in
                 [
                     row.name ?? "-", String(row.digest.prefix(19)), "\(row.bytes / 1_000_000)",
                     "\(row.packages)", row.created,
                 ]
             }
-        let widths = (0..<5).map { column in lines.map(\.[column].count).max() ?? 0 }
-        for line in lines {
-            let cells = zip(line, widths).map { cell, width in
-                cell + String(repeating: " ", count: width - cell.count)
-            }
-            print(cells.joined(separator: "  "))
-        }
+        )
     }
 
     private func printJSON(_ rows: [Row]) {

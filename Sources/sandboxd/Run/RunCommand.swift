@@ -52,6 +52,18 @@ struct RunCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Memory cap, like 256M; at most the profile's.", valueName: "size"))
     var memory: String?
 
+    @Option(help: ArgumentHelp("The budget that pays. Default: default.", valueName: "name"))
+    var budget: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Your name for this run: asked for again, it is not done again, and what came of "
+                + "it is printed.",
+            valueName: "key"
+        )
+    )
+    var key: String?
+
     @Flag(help: "Print one JSON object with everything, instead of the output.")
     var json = false
 

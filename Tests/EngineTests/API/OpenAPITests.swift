@@ -60,6 +60,7 @@ struct OpenAPITests {
             (api, "get", "/healthz", "/healthz", [:], nil),
             (api, "get", "/v1/profiles", "/v1/profiles", [:], nil),
             (api, "get", "/v1/status", "/v1/status", [:], nil),
+            (api, "get", "/v1/leaks", "/v1/leaks", [:], nil),
             (api, "get", "/v1/artifacts/{sha256}", "/v1/artifacts/" + digest, [:], nil),
             (api, "get", "/v1/artifacts/{sha256}", "/v1/artifacts/none", [:], nil),
             (api, "post", "/v1/runs", "/v1/runs", json, try run.json.bytes),

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-internal import Client
 internal import Glibc
-internal import JSON
+package import JSON
 internal import Kernel
 internal import SystemPackage
 
@@ -9,12 +8,18 @@ internal import SystemPackage
 ///
 /// The names come from a sandbox: they are bytes, each part is created without following a link,
 /// and nothing outside the directory can be reached through them.
-struct ArtifactSaver {
-    let socket: String
-    let directory: String
+package struct ArtifactSaver {
+    private let daemon: DaemonAPI
+    private let directory: String
+
+    /// Saves into `directory`, which is made when it is missing.
+    package init(_ daemon: DaemonAPI, directory: String) {
+        self.daemon = daemon
+        self.directory = directory
+    }
 
     /// Saves every artifact of the result; existing files of the same names are replaced.
-    func save(_ result: JSONValue) throws(ClientError) {
+    package func save(_ result: JSONValue) throws(ClientError) {
         let root: Descriptor
         do throws(Errno) {
             _ = mkdir(directory, 0o755)
@@ -37,7 +42,7 @@ struct ArtifactSaver {
         }
         let isEncoded = artifact["path_encoding"]?.text == "base64"
         let path = isEncoded ? Base64.decode(text) ?? [] : Array(text.utf8)
-        let content = try fetch(digest)
+        let content = try daemon.answer("GET", "/v1/artifacts/" + DaemonAPI.escaped(digest))
         do throws(Errno) {
             let file = try Self.create(path, below: root)
             while true {
@@ -47,27 +52,6 @@ struct ArtifactSaver {
             }
         } catch {
             throw .file(directory + "/" + Terminal.printable(text), error)
-        }
-    }
-
-    private func fetch(_ digest: String) throws(ClientError) -> Response {
-        do throws(Errno) {
-            let connection = try Connection(path: socket)
-            try connection.begin("GET", "/v1/artifacts/\(digest)", headers: [:])
-            try connection.finish()
-            return try Self.answer(connection)
-        } catch {
-            throw .notRunning(socket: socket, error)
-        }
-    }
-
-    private static func answer(_ connection: Connection) throws(Errno) -> Response {
-        do throws(ClientError) {
-            let response = try connection.response()
-            guard response.status == 200 else { throw ClientError.notHTTP }
-            return response
-        } catch {
-            throw .ioError
         }
     }
 

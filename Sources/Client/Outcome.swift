@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-internal import Client
-internal import JSON
+package import JSON
 
-/// A result as a person and a shell see it.
-struct Outcome {
+/// A run's report as a person and a shell see it.
+package struct Outcome {
     private let result: JSONValue
     private let verdict: String
 
-    init(_ result: JSONValue) {
+    package init(_ result: JSONValue) {
         self.result = result
         verdict = result["verdict"]?.text ?? "engine_error"
     }
 
     /// As timeout(1) and env(1) do it.
-    var exitStatus: Int32 {
+    package var exitStatus: Int32 {
         switch verdict {
         case "ok": 0
         case "exit": Int32(result["exit_code"]?.int ?? 125)
@@ -26,12 +25,12 @@ struct Outcome {
     }
 
     /// Whether the exit status alone would leave people wondering.
-    var isWorthSaying: Bool {
+    package var isWorthSaying: Bool {
         !["ok", "exit", "signal"].contains(verdict)
     }
 
     /// One line.
-    var summary: String {
+    package var summary: String {
         var parts = [headline]
         if let total = result["timing"]?["total"]?.double { parts.append(Self.time(total)) }
         if let peak = result["usage"]?["memory_peak_bytes"]?.double {
@@ -53,15 +52,10 @@ struct Outcome {
 
     private static func time(_ milliseconds: Double) -> String {
         milliseconds < 1000
-            ? tenths(milliseconds) + " ms" : tenths(milliseconds / 1000) + " s"
+            ? ByteSize.tenths(milliseconds) + " ms" : ByteSize.tenths(milliseconds / 1000) + " s"
     }
 
     private static func size(_ bytes: Double) -> String {
-        tenths(bytes / 1_048_576) + " MiB"
-    }
-
-    private static func tenths(_ value: Double) -> String {
-        let tenths = Int((value * 10).rounded())
-        return "\(tenths / 10).\(tenths % 10)"
+        ByteSize.tenths(bytes / 1_048_576) + " MiB"
     }
 }
