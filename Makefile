@@ -12,7 +12,7 @@ PREFIX := /usr/local
 packages = scripts/install-packages --dry-run $(1) 2>&1 | grep -q 'are installed$$' \
 	|| $(SUDO) scripts/install-packages $(1)
 
-.PHONY: help build debug setup image demo test check lint bench test-vm install clean toolchain
+.PHONY: help build debug setup image demo test check lint drill bench test-vm install clean toolchain
 
 help: ## Shows this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' \
@@ -57,9 +57,15 @@ lint: toolchain ## Checks the format of Swift, the warnings of C and the syntax 
 
 check: lint test ## Runs lint and all tests: what every commit passes
 
+drill: debug ## Kills daemons, launchers, inits and backends for two minutes while tasks run
+	@$(call packages,test)
+	swift build --build-tests
+	Sources/sandboxd-init/build.sh .build/debug/sandboxd-init
+	scripts/drill
+
 bench: image ## Measures, beside what others take, and prints the table
 	@$(call packages,bench)
-	scripts/bench
+	@status=0; scripts/bench || status=$$?; scripts/bench-queue || status=$$?; exit $$status
 
 test-vm: ## Runs the engine's tests on systemd and cgroup v2, in a virtual machine
 	@$(call packages,vm)

@@ -40,12 +40,12 @@ RSS_GROWTH = 1.05
 
 
 class Bench:
-    """A run of the benchmark: what it needs, and the figures so far."""
+    """A run of the benchmark: what it needs, and where the figures go."""
 
-    def __init__(self, options, directory):
+    def __init__(self, options, directory, table):
         self.socket = os.environ["SANDBOXD_SOCKET"]
         self.daemon = int(os.environ["SANDBOXD_DAEMON_PID"])
-        self.figures = []
+        self.add = table.add
         self.is_quick = options.quick
         # A copy, for the checkout may lie where the daemon's user cannot go.
         self.program = shutil.copy2(os.path.join(options.build, "sandboxd"), directory)
@@ -56,11 +56,6 @@ class Bench:
 
     def count(self, full, quick):
         return quick if self.is_quick else full
-
-    def add(self, *figures):
-        for figure in figures:
-            self.figures.append(figure)
-            report.print_figure(figure)
 
     def call(self, request):
         """An action: a run over the one kept connection."""
@@ -229,13 +224,13 @@ def main():
         sys.exit("bench: no daemon: this is run by scripts/bench")
     print(f"Linux {platform.release()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     tell_of_others(footprint.machine_busy(1), "before the first")
-    report.print_header()
+    table = report.Table()
     # What happens now and then would hit whoever's turn it is.
     gc.disable()
     owner = pwd.getpwuid(os.stat(f"/proc/{os.environ['SANDBOXD_DAEMON_PID']}").st_uid)
     with tempfile.TemporaryDirectory(prefix="sandboxd-bench.") as directory:
         os.chmod(directory, 0o755)
-        bench = Bench(options, directory)
+        bench = Bench(options, directory, table)
         become(owner.pw_uid, owner.pw_gid)
         try:
             for measure in (latency, python, context, sustained, alive, rest):
@@ -243,11 +238,7 @@ def main():
         finally:
             # What follows is the caller's.
             come_back()
-    report.write_json(bench.figures, options.json)
-    missed = [figure.name for figure in bench.figures if figure.holds is False]
-    for name in missed:
-        print(f"bench: does not hold: {name}", file=sys.stderr)
-    return 1 if missed and not options.no_fail else 0
+    return table.end(options.json, options.no_fail)
 
 
 if __name__ == "__main__":

@@ -11,13 +11,14 @@ class DaemonError(Exception):
     """The daemon answered something else than what a measurement needs."""
 
 
-def encoded(run, stream=False):
-    """A request for a run as bytes, made once and sent often."""
-    body = json.dumps(run).encode()
+def encoded(what, stream=False, path="/v1/runs"):
+    """A request for a run, or for what else `path` takes, as bytes, made once and sent often."""
+    body = json.dumps(what).encode()
     accept = b"application/x-ndjson" if stream else b"application/json"
     return (
-        b"POST /v1/runs HTTP/1.1\r\nHost: sandboxd\r\nAccept: %s\r\n"
-        b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % (accept, len(body))
+        b"POST %s HTTP/1.1\r\nHost: sandboxd\r\nAccept: %s\r\n"
+        b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+        % (path.encode(), accept, len(body))
     ) + body
 
 
@@ -39,7 +40,8 @@ class Connection:
         length = _content_length(head)
         while len(body) < length:
             body += self._read()
-        if not head.startswith(b"HTTP/1.1 200"):
+        # 202 is what a task gets: it was accepted, and has yet to run.
+        if not head.startswith((b"HTTP/1.1 200", b"HTTP/1.1 202")):
             raise DaemonError(body.decode(errors="replace"))
         return body
 

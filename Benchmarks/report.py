@@ -2,7 +2,10 @@
 """Figures: as a table for a person, as JSON for a program."""
 
 import dataclasses
+import glob
 import json
+import os
+import sys
 
 
 @dataclasses.dataclass
@@ -20,6 +23,8 @@ class Figure:
     goal: float | None
     unit: str
     runs: int
+    # What it is to be read with; a line of its own below the figure.
+    notes: str = ""
 
     @property
     def holds(self):
@@ -33,8 +38,9 @@ class Figure:
             if fields[key] is not None:
                 fields[key] = round(fields[key], 4)
         names = ["name", "ours", "other", "ratio", "goal"]
+        notes = {"notes": self.notes} if self.notes else {}
         return {**{name: fields[name] for name in names}, "holds": self.holds,
-                "unit": self.unit, "runs": self.runs}
+                "unit": self.unit, "runs": self.runs, **notes}
 
 
 def of_samples(name, ours, other, goal):
@@ -69,9 +75,44 @@ def print_figure(figure):
         figure.name, _number(figure.ours), _number(figure.other), figure.unit,
         _number(figure.ratio), goal, holds, figure.runs)
     print(line.rstrip(), flush=True)
+    if figure.notes:
+        print(f"    {figure.notes}", flush=True)
 
 
 def write_json(figures, path):
+    """Writes a part of the figures to DIRECTORY/PART.json, and all parts to DIRECTORY.json."""
+    _write([figure.as_json() for figure in figures], path)
+    directory = os.path.dirname(path)
+    whole = []
+    for part in sorted(glob.glob(os.path.join(directory, "*.json"))):
+        with open(part, encoding="utf-8") as file:
+            whole += json.load(file)
+    _write(whole, directory + ".json")
+
+
+def _write(objects, path):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "w", encoding="utf-8") as file:
-        json.dump([figure.as_json() for figure in figures], file, indent=2)
+        json.dump(objects, file, indent=2)
         file.write("\n")
+
+
+class Table:
+    """The figures of one program, printed as they come."""
+
+    def __init__(self):
+        self._figures = []
+        print_header()
+
+    def add(self, *figures):
+        for figure in figures:
+            self._figures.append(figure)
+            print_figure(figure)
+
+    def end(self, path, no_fail):
+        """Writes them down, names those that do not hold, and answers the exit status."""
+        write_json(self._figures, path)
+        missed = [figure.name for figure in self._figures if figure.holds is False]
+        for name in missed:
+            print(f"bench: does not hold: {name}", file=sys.stderr)
+        return 1 if missed and not no_fail else 0

@@ -91,6 +91,10 @@ struct Daemon {
                     records: records
                 )
             },
+            disk: DiskGuard(
+                path: configuration.state,
+                limitPercent: configuration.diskLimitPercent
+            ),
             logger: logger
         )
         runner = database.map { [runs] in

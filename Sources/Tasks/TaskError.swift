@@ -40,6 +40,9 @@ package enum TaskError: Error, Sendable, Hashable {
         case "SB007": self = .workerOver
         // An undefined schema, table, function or column.
         case "3F000", "42P01", "42883", "42703": self = .schema(message)
+        // Classes 22 and 54, of a text that is no JSON for PostgreSQL: NUL, half of a surrogate pair,
+        // a number beyond all bounds, nesting beyond its stack.
+        case "22P05", "22P02", "22003", "54001": self = .malformed(message)
         default: self = error.isTransient ? .unavailable(message) : .database(error)
         }
     }

@@ -25,6 +25,11 @@ package struct TaskQueue: Sendable {
 
     // MARK: Workers
 
+    /// Throws when one of the connections cannot be used now.
+    package func check() async throws(TaskError) {
+        for client in [work, watch] { _ = try await ask(client, Statements.check, []) }
+    }
+
     /// Makes this node a worker with leases of `timeToLive`; its earlier ones are over.
     package func register(
         node: String,

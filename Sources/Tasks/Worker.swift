@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-internal import Kernel
+package import Kernel
 
 /// This node among those that lease: registers, keeps its leases alive, and lets go of them in time.
 ///
@@ -18,13 +18,17 @@ package actor Worker {
         package var end: @Sendable (LeaseOrder.Why) -> Void
         /// What it has used so far; nil when that is not known now.
         package var usage: @Sendable () async -> Charge?
+        /// Told how long the lease lasts now.
+        package var keep: @Sendable (Instant) async -> Void
 
         package init(
             end: @escaping @Sendable (LeaseOrder.Why) -> Void,
-            usage: @escaping @Sendable () async -> Charge?
+            usage: @escaping @Sendable () async -> Charge?,
+            keep: @escaping @Sendable (Instant) async -> Void
         ) {
             self.end = end
             self.usage = usage
+            self.keep = keep
         }
     }
 
@@ -97,6 +101,8 @@ package actor Worker {
     private func register() async {
         let sent = Instant.now
         do throws(TaskError) {
+            // Whoever hears that this node is registered makes use of the others, too.
+            try await queue.check()
             let worker = try await queue.register(
                 node: identity.node,
                 timeToLive: identity.timeToLive,
@@ -123,6 +129,7 @@ package actor Worker {
             )
             // A lease that was taken while the heartbeat was on its way is none of its business.
             carryOut(book.beat(sent: sent, orders: orders))
+            for holder in holders.values { await holder.keep(book.letsGoAt) }
         } catch .workerOver {
             carryOut(book.workerIsOver())
         } catch {
@@ -221,9 +228,10 @@ package actor Worker {
     }
 
     /// Says how to reach an attempt of a lease.
-    package func hold(_ key: LeaseKey, _ holder: Holder) {
+    package func hold(_ key: LeaseKey, _ holder: Holder) async {
         holders[key] = holder
         if let why = endedEarly.removeValue(forKey: key) { holder.end(why) }
+        await holder.keep(book.letsGoAt)
     }
 
     /// Settles an attempt; comes back when the database has said what became of it.

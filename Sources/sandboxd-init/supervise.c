@@ -35,6 +35,8 @@ struct supervision {
     const struct job *job;
     uint64_t started_ns;
     uint64_t cpu_look_ns;
+    /// 0 without a lease.
+    uint64_t lease_ns;
     uint32_t reasons;
     int wait_status;
     int gate_open;
@@ -105,6 +107,10 @@ static int take_message(struct supervision *state, struct packet *packet) {
         sys_close(state->job->gate);
         return wrote < 0 ? (int)wrote : 0;
     }
+    if (packet->header.type == SBX_KEEP && packet->length >= sizeof(struct sbx_keep)) {
+        state->lease_ns = ((const struct sbx_keep *)(const void *)packet->bytes)->until_ns;
+        return 0;
+    }
     if (packet->header.type == SBX_KILL) {
         end_for(state, SBX_REASON_KILLED);
         return 0;
@@ -153,6 +159,13 @@ static uint64_t look_at_clocks(struct supervision *state) {
         return 0;
     }
     uint64_t next = deadline;
+    if (state->lease_ns != 0) {
+        if (now >= state->lease_ns) {
+            end_for(state, SBX_REASON_LEASE);
+            return 0;
+        }
+        next = state->lease_ns < next ? state->lease_ns : next;
+    }
     if (state->plan->cpu_stat >= 0) {
         if (now >= state->cpu_look_ns) {
             look_at_cpu(state, now);

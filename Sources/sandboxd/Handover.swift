@@ -26,6 +26,21 @@ enum Handover {
     }
 }
 
+/// `sandboxd db`: the daemon's program knows databases.
+struct DatabaseCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "db",
+        abstract: "Looks after the schema of a database of yours."
+    )
+
+    @Argument(parsing: .captureForPassthrough, help: .hidden)
+    var arguments: [String] = []
+
+    func run() throws {
+        try Handover.become("sandboxd-daemon", ["db"] + arguments)
+    }
+}
+
 /// `sandboxd serve`: becomes the daemon.
 struct ServeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -15,7 +15,7 @@ struct Sandboxd: ParsableCommand {
                     Handed<Tools.Submit>.self, Handed<Tools.Tasks>.self, Handed<Tools.Task>.self,
                     Handed<Tools.Cancel>.self, Handed<Tools.Retry>.self, Handed<Tools.Logs>.self,
                     Handed<Tools.Artifacts>.self, Handed<Tools.Budget>.self,
-                    Handed<Tools.Drain>.self,
+                    Handed<Tools.Drain>.self, DatabaseCommand.self,
                 ]
             ),
             CommandGroup(

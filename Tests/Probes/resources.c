@@ -55,8 +55,8 @@ static void fork_bomb(int count, char **arguments) {
     long wanted = number(arguments[0], PROCESSES_MOST), made = 0;
     int error = 0;
     pid_t *children = calloc((size_t)wanted + 1, sizeof *children);
-    // Beside the cap there is EAGAIN for ever: two seconds of trying are enough.
-    long end = now_ms() + 2000;
+    // Beside the cap there is EAGAIN for ever: ten seconds of trying are enough.
+    long end = now_ms() + 10000;
     while (made < wanted && now_ms() < end) {
         pid_t child = fork();
         if (child == 0) {
@@ -83,7 +83,7 @@ static void thread_bomb(int count, char **arguments) {
     (void)count;
     long wanted = number(arguments[0], PROCESSES_MOST), made = 0;
     int error = 0;
-    long end = now_ms() + 2000;
+    long end = now_ms() + 10000;
     pthread_attr_t small;
     pthread_attr_init(&small);
     pthread_attr_setstacksize(&small, 64 * 1024);
@@ -105,7 +105,7 @@ static void clone_bomb(int count, char **arguments) {
     (void)count;
     long wanted = number(arguments[0], PROCESSES_MOST), made = 0;
     int error = 0;
-    long end = now_ms() + 2000;
+    long end = now_ms() + 10000;
     pid_t *children = calloc((size_t)wanted + 1, sizeof *children);
     while (made < wanted && now_ms() < end) {
         // One memory for all: no copy-on-write cost, so only the number is capped.
@@ -617,7 +617,7 @@ static void zombies(int count, char **arguments) {
     (void)count;
     long wanted = number(arguments[0], PROCESSES_MOST), made = 0;
     int error = 0;
-    long end = now_ms() + 2000;
+    long end = now_ms() + 10000;
     while (made < wanted && now_ms() < end) {
         pid_t child = fork();
         if (child == 0) {

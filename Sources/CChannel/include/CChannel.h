@@ -59,6 +59,7 @@ enum sbx_message {
     SBX_START = 20,
     SBX_GATE = 21,
     SBX_KILL = 22,
+    SBX_KEEP = 23,
     SBX_PREPARE = 24,
     // control channel, from init
     SBX_READY = 32,
@@ -141,6 +142,7 @@ enum sbx_reason {
     SBX_REASON_OOM = 1u << 2,
     SBX_REASON_PIDS = 1u << 3,
     SBX_REASON_KILLED = 1u << 4,
+    SBX_REASON_LEASE = 1u << 5,
 };
 
 /// Why a file below /workspace/out is not kept.
@@ -277,6 +279,15 @@ struct sbx_file {
     uint64_t bytes;
     uint32_t mode;
     uint32_t padding;
+};
+
+/// How long the daemon's right to this attempt lasts: a moment of CLOCK_BOOTTIME, which the sandbox
+/// shares with the host. Sent before GATE and again whenever it grows; without it there is no such
+/// end. init keeps to it by itself, for a daemon that is frozen cannot, and by then the task may be
+/// somebody else's.
+struct sbx_keep {
+    struct sbx_header header;
+    uint64_t until_ns;
 };
 
 /// START, GATE, KILL, MAP_ME, MAPPED and READY have nothing to add.

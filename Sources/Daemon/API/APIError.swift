@@ -20,6 +20,8 @@ enum APIError: Error, CustomStringConvertible {
     case tasks(TaskError)
     /// A run of the same key has not ended.
     case runsAlready(task: Int)
+    /// The disk is too full for anything new.
+    case diskFull(usedPercent: Int, limit: Int)
     /// This daemon was started without a database.
     case noDatabase
 
@@ -28,7 +30,7 @@ enum APIError: Error, CustomStringConvertible {
         switch self {
         case .invalid, .policy: .badRequest
         case .unknownProfile, .noArtifact, .noTask: .notFound
-        case .image, .noEngine, .noDatabase: .serviceUnavailable
+        case .image, .noEngine, .noDatabase, .diskFull: .serviceUnavailable
         case .runsAlready: .conflict
         case .tasks(let error): Self.status(error)
         case .notAdmitted(.stopping): .serviceUnavailable
@@ -54,6 +56,7 @@ enum APIError: Error, CustomStringConvertible {
         case .noTask: "no_task"
         case .runsAlready: "runs_already"
         case .noDatabase: "no_database"
+        case .diskFull: "disk"
         case .tasks(let error): Self.code(error)
         }
     }
@@ -63,7 +66,7 @@ enum APIError: Error, CustomStringConvertible {
         switch self {
         case .notAdmitted(.memory): 1
         case .notAdmitted(.stopping), .tasks(.unavailable): 5
-        case .tasks(.exhausted): 60
+        case .tasks(.exhausted), .diskFull: 60
         default: nil
         }
     }
@@ -84,6 +87,8 @@ enum APIError: Error, CustomStringConvertible {
         case .noTask(let name): "there is no task '\(name)'"
         case .tasks(let error): "\(error)"
         case .runsAlready(let task): "a run of this key has not ended yet: it is task \(task)"
+        case .diskFull(let used, let limit):
+            "the disk is \(used) % full, and from \(limit) % on nothing new is taken"
         case .noDatabase: "this daemon was started without a database (--database none)"
         }
     }

@@ -47,10 +47,16 @@ struct InfoRoutes: Sendable {
             "capacity_bytes": admission.capacityBytes, "reserved_bytes": admission.reservedBytes,
         ]
         let queue = queueStatus
+        let space = runs.disk.look()
+        let disk: JSONObject = [
+            "ready": space.isOpen, "used_percent": space.usedPercent,
+            "limit_percent": space.limitPercent,
+        ]
         return try JSONAnswer.response(
             [
                 "native": native, "memory": memory, "runs": admission.runs,
                 "finished": status.finished, "queue": queue,
+                "disk": disk,
             ] as JSONObject
         )
     }

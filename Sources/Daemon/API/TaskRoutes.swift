@@ -27,6 +27,7 @@ struct TaskRoutes: Sendable {
     /// `POST /v1/tasks`: one task, or `{"tasks": […]}`.
     func create(_ request: Request, _ context: CallContext) async throws -> Response {
         let queue = try await usableQueue()
+        try runs.checkDisk()
         let body = try await LineReader(request.body, limit: RunRoutes.bodyLimit).all()
         let submission = try await TaskSubmission(body, runs: runs, queue: queue)
         let made = try await asking { () throws(TaskError) in

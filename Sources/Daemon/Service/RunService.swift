@@ -19,6 +19,7 @@ actor RunService {
     nonisolated let store: ArtifactStore
     /// The account book; nil when this daemon has no database.
     nonisolated let ledger: Ledger?
+    nonisolated let disk: DiskGuard
     private let engine: NativeEngine
     private let logger: Logger
     private var admission: Admission
@@ -32,9 +33,11 @@ actor RunService {
         store: ArtifactStore,
         admission: Admission,
         ledger: Ledger?,
+        disk: DiskGuard,
         logger: Logger
     ) {
         self.ledger = ledger
+        self.disk = disk
         self.catalogue = catalogue
         self.engine = engine
         self.store = store
@@ -63,6 +66,14 @@ actor RunService {
         admission.isOpen ? Int((admission.capacityBytes - admission.reservedBytes) >> 20) : 0
     }
 
+    /// Refuses when the disk is too full for anything new.
+    nonisolated func checkDisk() throws(APIError) {
+        let state = disk.look()
+        guard state.isOpen else {
+            throw .diskFull(usedPercent: state.usedPercent ?? 100, limit: state.limitPercent)
+        }
+    }
+
     /// Checks a run as far as that can be done without making anything.
     nonisolated func check(_ spec: RunSpec) throws(APIError) {
         guard let entry = catalogue.entry(named: spec.profile) else {
@@ -89,6 +100,7 @@ actor RunService {
         guard let entry = catalogue.entry(named: spec.profile) else {
             throw .unknownProfile(spec.profile, known: catalogue.names)
         }
+        try checkDisk()
         var tightening = spec.limits.tightening
         if let deadline {
             tightening.wallTime = min(tightening.wallTime ?? entry.policy.limits.wallTime, deadline)

@@ -90,7 +90,8 @@ extension Worker.Holder {
             usage: {
                 guard let usage = await sandbox.usageNow() else { return nil }
                 return Charge(usage, policy)
-            }
+            },
+            keep: { await sandbox.keep(until: $0) }
         )
     }
 }

@@ -29,8 +29,6 @@ actor TaskRunner {
     private var isWaiting = false
     /// Whether there is more in the queue than the last lease took, for all that is known.
     private var mayHaveMore = false
-    /// What keeps this node from leasing, besides memory; nil is nothing.
-    private(set) var hold: String?
 
     init(_ database: Database, runs: RunService, records: AttemptRecords, logger: Logger) {
         queue = database.queue
@@ -74,7 +72,7 @@ actor TaskRunner {
 
     /// Leases once; whether it is worth doing so again at once.
     private func leaseOnce(into group: inout DiscardingTaskGroup) async -> Bool {
-        guard hold == nil, case .registered = await worker.state else { return false }
+        guard runs.disk.look().isOpen, case .registered = await worker.state else { return false }
         let room = await runs.freeMiB
         guard room > 0 else {
             await tellWaiting(false)
@@ -137,7 +135,8 @@ actor TaskRunner {
     private func giveBack(_ lease: Lease, _ error: any Error) async {
         let isPassing: Bool
         switch error {
-        case APIError.notAdmitted(.memory), APIError.notAdmitted(.stopping): isPassing = true
+        case APIError.notAdmitted(.memory), APIError.notAdmitted(.stopping), APIError.diskFull:
+            isPassing = true
         case APIError.tasks(.unavailable): isPassing = true
         default: isPassing = false
         }

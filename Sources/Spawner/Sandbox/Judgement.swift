@@ -49,6 +49,7 @@ struct Judgement {
                 ]
             )
         }
+        if ending.has(SBX_REASON_LEASE) { return (.leaseLost, []) }
         if let cancellation { return (cancellation, []) }
         return ownEnd()
     }

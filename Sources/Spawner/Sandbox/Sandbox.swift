@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import CChannel
-internal import Kernel
+package import Kernel
 internal import Policy
 internal import SystemPackage
 
@@ -36,6 +36,8 @@ package actor Sandbox {
     /// The verdict that somebody ended the run with.
     private var cancellation: Verdict?
     private var isOutputExceeded = false
+    /// How long this attempt is ours; nil is for as long as it lasts.
+    private var leasedUntil: Instant?
     /// When the gate opened.
     private var gate: Instant?
     private var isFinished = false
@@ -107,6 +109,21 @@ package actor Sandbox {
         guard !isFinished, cancellation == nil else { return }
         cancellation = verdict
         link.kill()
+    }
+
+    /// The right to this attempt lasts until then; later, init ends it by itself. Each call moves
+    /// that moment.
+    package func keep(until moment: Instant) {
+        leasedUntil = moment
+        guard gate != nil, !isFinished else { return }
+        sendLease()
+    }
+
+    private func sendLease() {
+        guard let leasedUntil else { return }
+        let message = sbx_keep(header: sbx_header(), until_ns: leasedUntil.nanoseconds)
+        // An init that does not take it ends sooner, never later.
+        try? link.send(SBX_KEEP, message)
     }
 
     /// What the attempt has used so far, as the kernel counts it; nil before and after.
@@ -272,6 +289,12 @@ package actor Sandbox {
     }
 
     private func openGate() throws(SpawnError) {
+        // A daemon that was frozen here may have lost the attempt meanwhile.
+        if let leasedUntil, leasedUntil <= .now {
+            cancellation = .leaseLost
+            throw .lost(during: "setup")
+        }
+        sendLease()
         try host("opening the gate") { () throws(Errno) in try link.signal(SBX_GATE) }
         link.setDeadline(after: request.policy.limits.wallTime + Self.deadlineGrace)
     }

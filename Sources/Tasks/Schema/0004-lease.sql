@@ -71,13 +71,18 @@ CREATE FUNCTION sandboxd.lease(
 )
 LANGUAGE plpgsql
 SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
-    v_worker sandboxd.workers;
+    v_worker record;
     v_lane record;
     v_cursor record;
     v_row record;
+    v_pick record;
     v_rank smallint;
     v_seq bigint;
     v_left int := p_max;
@@ -90,12 +95,13 @@ DECLARE
     v_holds boolean := false;
     b sandboxd.budgets;
 BEGIN
-    SELECT * INTO v_worker FROM sandboxd.workers w WHERE w.worker_id = p_worker;
+    SELECT w.pool, w.retired, c.admits AND NOT w.draining AND w.lease_until >= now() AS admits
+    INTO v_worker
+    FROM sandboxd.workers w, sandboxd.control c WHERE w.worker_id = p_worker AND c.one;
     IF NOT FOUND OR v_worker.retired THEN
         RAISE 'worker % is over', p_worker USING ERRCODE = 'SB007';
     END IF;
-    IF v_worker.draining OR p_max < 1 OR v_worker.lease_until < now()
-        OR NOT (SELECT c.admits FROM sandboxd.control c) THEN
+    IF NOT v_worker.admits OR p_max < 1 THEN
         RETURN;
     END IF;
     -- A budget that another node leases from just now is waited for only when no other lane has
@@ -136,8 +142,83 @@ BEGIN
                 SELECT * INTO b FROM sandboxd.budgets g WHERE g.budget_id = v_lane.budget_id;
             END IF;
 
-            -- Again, in larger steps, as long as all it meets is over: a node that finds nothing takes
-            -- a rest, and must not have to rest once for each handful of cancelled tasks.
+            -- The usual case, in few steps: all that is picked is wanted, fits, and can be paid.
+            SELECT count(*) AS n, array_agg(p.at) AS ats, array_agg(p.task_id) AS tasks,
+                array_agg(p.fence) AS fences, array_agg(p.attempt) AS attempts,
+                array_agg(p.rank) AS ranks, array_agg(p.seq) AS seqs,
+                min(p.rank) AS first_rank, max(p.rank) AS last_rank, max(p.seq) AS last_seq,
+                array_agg(t.cpu_ms) AS cpus, array_agg(t.memory_mib_s) AS memories,
+                array_agg(t.wall_ms) AS walls, array_agg(t.egress_bytes) AS egresses,
+                array_agg(m.nanos) AS moneys, array_agg(gen_random_uuid()) AS ids,
+                array_agg(t.profile) AS profiles, array_agg(t.spec) AS specs,
+                array_agg(t.deadline_at) AS deadlines, array_agg(t.memory_mib) AS sizes,
+                sum(t.cpu_ms) AS cpu_ms, sum(t.memory_mib_s) AS memory_mib_s,
+                sum(t.wall_ms) AS wall_ms, sum(t.egress_bytes) AS egress_bytes,
+                sum(m.nanos) AS money_nanos, sum(t.memory_mib) AS memory_mib,
+                bool_or(t.cancel_requested OR coalesce(t.deadline_at <= now(), false)) AS is_over
+            INTO v_pick
+            FROM (
+                SELECT r.ctid AS at, r.task_id, r.fence, r.attempt, r.rank, r.seq
+                FROM sandboxd.task_ready r
+                WHERE r.lane = v_lane.lane AND (r.rank, r.seq) > (v_cursor.rank, v_cursor.seq)
+                ORDER BY r.lane, r.rank, r.seq LIMIT v_left
+                FOR UPDATE SKIP LOCKED
+            ) AS p JOIN sandboxd.tasks t ON t.task_id = p.task_id,
+            LATERAL (SELECT sandboxd.money(t.cpu_ms, t.memory_mib_s, 1, t.egress_bytes,
+                b.price_cpu_s, b.price_memory_gib_s, b.price_run, b.price_egress_gib) AS nanos) AS m;
+            CONTINUE WHEN v_pick.n = 0;
+            -- A comparison with a cap that is null is null: no objection.
+            IF NOT v_pick.is_over AND v_pick.memory_mib <= v_memory
+                AND (v_pick.cpu_ms <= b.cpu_ms_cap - b.cpu_ms_used - b.cpu_ms_reserved) IS NOT FALSE
+                AND (v_pick.memory_mib_s <= b.memory_mib_s_cap - b.memory_mib_s_used
+                    - b.memory_mib_s_reserved) IS NOT FALSE
+                AND (v_pick.wall_ms <= b.wall_ms_cap - b.wall_ms_used - b.wall_ms_reserved) IS NOT FALSE
+                AND (v_pick.n <= b.runs_cap - b.runs_used - b.runs_reserved) IS NOT FALSE
+                AND (v_pick.egress_bytes <= b.egress_bytes_cap - b.egress_bytes_used
+                    - b.egress_bytes_reserved) IS NOT FALSE
+                AND (v_pick.money_nanos <= b.money_nanos_cap - b.money_nanos_used
+                    - b.money_nanos_reserved) IS NOT FALSE
+            THEN
+                DELETE FROM sandboxd.task_ready r WHERE r.ctid = ANY (v_pick.ats);
+                INSERT INTO sandboxd.task_leases (task_id, fence, attempt, attempt_id, worker_id,
+                    lane, budget_id, rank, cpu_ms, memory_mib_s, wall_ms, egress_bytes, money_nanos)
+                SELECT u.task_id, u.fence, u.attempt, u.attempt_id, p_worker, v_lane.lane,
+                    v_lane.budget_id, u.rank, u.cpu_ms, u.memory_mib_s, u.wall_ms, u.egress_bytes,
+                    u.money_nanos
+                FROM unnest(v_pick.tasks, v_pick.fences, v_pick.attempts, v_pick.ids, v_pick.ranks,
+                    v_pick.cpus, v_pick.memories, v_pick.walls, v_pick.egresses, v_pick.moneys)
+                    AS u (task_id, fence, attempt, attempt_id, rank, cpu_ms, memory_mib_s, wall_ms,
+                        egress_bytes, money_nanos);
+                RETURN QUERY
+                SELECT u.task_id, u.fence, u.attempt, u.attempt_id, v_lane.lane, b.budget, u.profile,
+                    u.spec, u.deadline_at, u.memory_mib
+                FROM unnest(v_pick.tasks, v_pick.fences, v_pick.attempts, v_pick.ids, v_pick.ranks,
+                    v_pick.seqs, v_pick.profiles, v_pick.specs, v_pick.deadlines, v_pick.sizes)
+                    AS u (task_id, fence, attempt, attempt_id, rank, seq, profile, spec, deadline_at,
+                        memory_mib)
+                ORDER BY u.rank, u.seq;
+                UPDATE sandboxd.budgets g SET cpu_ms_reserved = g.cpu_ms_reserved + v_pick.cpu_ms,
+                    memory_mib_s_reserved = g.memory_mib_s_reserved + v_pick.memory_mib_s,
+                    wall_ms_reserved = g.wall_ms_reserved + v_pick.wall_ms,
+                    runs_reserved = g.runs_reserved + v_pick.n,
+                    egress_bytes_reserved = g.egress_bytes_reserved + v_pick.egress_bytes,
+                    money_nanos_reserved = g.money_nanos_reserved + v_pick.money_nanos
+                WHERE g.budget_id = v_lane.budget_id;
+                v_left := v_left - v_pick.n;
+                v_memory := v_memory - v_pick.memory_mib;
+                v_rank := v_pick.last_rank;
+                v_seq := v_pick.last_seq;
+                IF v_pick.first_rank < v_rank THEN
+                    SELECT max(u.seq) INTO v_seq
+                    FROM unnest(v_pick.ranks, v_pick.seqs) AS u (rank, seq) WHERE u.rank = v_rank;
+                END IF;
+                PERFORM sandboxd.move_cursor(v_lane.lane, v_rank, v_seq);
+                CONTINUE;
+            END IF;
+
+            -- Otherwise one by one. Again, in larger steps, as long as all it meets is over: a
+            -- node that finds nothing takes a rest, and must not have to rest once for each handful of
+            -- cancelled tasks.
             v_rank := NULL;
             v_stays := false;
             v_limit := v_left;
@@ -281,6 +362,10 @@ CREATE FUNCTION sandboxd.begin_run(
 ) RETURNS TABLE (task_id bigint, fence int)
 LANGUAGE plpgsql
 SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -377,6 +462,10 @@ CREATE FUNCTION sandboxd.heartbeat(
 ) RETURNS TABLE (task_id bigint, fence int, why text)
 LANGUAGE plpgsql
 SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off
 AS $$
 #variable_conflict use_column
 BEGIN

@@ -32,6 +32,10 @@ CREATE FUNCTION sandboxd.settle(
 ) RETURNS TABLE (task_id bigint, fence int, state smallint)
 LANGUAGE plpgsql
 SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off
 AS $$
 #variable_conflict use_column
 BEGIN
@@ -123,28 +127,49 @@ CREATE FUNCTION sandboxd.complete(
     p_memory_mib_s bigint[], p_wall_ms bigint[], p_egress_bytes bigint[],
     p_reports text[] DEFAULT '{}'
 ) RETURNS TABLE (task_id bigint, fence int, state smallint)
-LANGUAGE sql AS $$
-    SELECT * FROM sandboxd.settle(p_tasks, p_fences, p_verdicts, p_exit_codes, p_cpu_ms,
+LANGUAGE plpgsql AS $$
+BEGIN
+    -- Not a plain SQL function: that would be planned anew with each call.
+    RETURN QUERY SELECT * FROM sandboxd.settle(p_tasks, p_fences, p_verdicts, p_exit_codes, p_cpu_ms,
         p_memory_mib_s, p_wall_ms, p_egress_bytes,
-        array_fill('measured'::text, ARRAY[cardinality(p_tasks)]), p_reports)
+        array_fill('measured'::text, ARRAY[coalesce(cardinality(p_tasks), 0)]), p_reports);
+END
 $$;
 
 -- Cancels a task. Answers its state now: 'cancelled' when it had not begun, 'cancelling' when it runs
 -- (its worker hears it with the next heartbeat), its final state when it had ended, null when there is
--- no such task. A waiting task's row in the queue goes when a lease meets it.
+-- no such task. A waiting task's row that is far back in its lane goes when a lease meets it.
 CREATE FUNCTION sandboxd.cancel(p_task bigint) RETURNS text
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_sort = off
+SET jit = off
+AS $$
 DECLARE
-    v_state smallint;
+    v_task sandboxd.tasks;
 BEGIN
     -- Leases are not touched, so that nobody waits in a circle: who settles this task waits for us and
     -- then reads what we wrote, and who runs it reads it with each heartbeat.
-    SELECT state INTO v_state FROM sandboxd.tasks WHERE task_id = p_task FOR NO KEY UPDATE;
-    IF NOT FOUND OR v_state <> 0 THEN
-        RETURN sandboxd.state_word(v_state);
+    SELECT * INTO v_task FROM sandboxd.tasks WHERE task_id = p_task FOR NO KEY UPDATE;
+    IF NOT FOUND OR v_task.state <> 0 THEN
+        RETURN sandboxd.state_word(v_task.state);
     END IF;
     UPDATE sandboxd.tasks SET cancel_requested = true WHERE task_id = p_task;
     DELETE FROM sandboxd.task_delayed WHERE task_id = p_task;
+    IF NOT FOUND THEN
+        -- Nobody leases from a lane that is held, so its rows are looked through here. What a lease has
+        -- in hand just now is skipped: its worker will hear of it.
+        DELETE FROM sandboxd.task_ready WHERE ctid = ANY (ARRAY(
+            SELECT r.ctid FROM sandboxd.task_ready r WHERE r.ctid = ANY (ARRAY(
+                SELECT f.at FROM (
+                    SELECT s.ctid AS at, s.task_id FROM sandboxd.task_ready s
+                    WHERE s.lane = v_task.lane AND s.rank = v_task.rank
+                    ORDER BY s.lane, s.rank, s.seq LIMIT 10000
+                ) AS f WHERE f.task_id = p_task))
+            FOR UPDATE SKIP LOCKED));
+    END IF;
     IF FOUND THEN
         UPDATE sandboxd.tasks SET state = 3, verdict = 'cancelled', finished_at = now()
         WHERE task_id = p_task;

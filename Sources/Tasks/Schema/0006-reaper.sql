@@ -88,7 +88,9 @@ $$;
 -- keys and blobs that nothing needs any more. A blob that a task holds, or that was touched within a
 -- day, stays. Answers what it dropped.
 CREATE FUNCTION sandboxd.maintain(p_keep_days int DEFAULT 30) RETURNS int
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql
+SET lock_timeout = '500ms'
+AS $$
 DECLARE
     v_day date;
     v_name text;
@@ -102,28 +104,6 @@ BEGIN
     IF NOT pg_try_advisory_xact_lock(hashtextextended('sandboxd.maintain', 0)) THEN
         RETURN 0;
     END IF;
-    FOR v_day IN SELECT d::date FROM generate_series(
-        (now() AT TIME ZONE 'UTC')::date, (now() AT TIME ZONE 'UTC')::date + 3, interval '1 day') AS d
-    LOOP
-        v_name := 'task_attempts_' || to_char(v_day, 'YYYYMMDD');
-        CONTINUE WHEN to_regclass('sandboxd.' || v_name) IS NOT NULL;
-        -- Rows that the rest has taken for that day stay there, and the day with them.
-        CONTINUE WHEN EXISTS (SELECT FROM sandboxd.task_attempts_rest
-            WHERE finished_at >= v_day::timestamp AT TIME ZONE 'UTC'
-                AND finished_at < (v_day + 1)::timestamp AT TIME ZONE 'UTC');
-        EXECUTE format('CREATE TABLE sandboxd.%I PARTITION OF sandboxd.task_attempts '
-            'FOR VALUES FROM (%L) TO (%L)', v_name,
-            v_day::timestamp AT TIME ZONE 'UTC', (v_day + 1)::timestamp AT TIME ZONE 'UTC');
-    END LOOP;
-    FOR v_name IN
-        SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-        WHERE i.inhparent = 'sandboxd.task_attempts'::regclass
-            AND c.relname ~ '^task_attempts_[0-9]{8}$'
-            AND to_date(right(c.relname, 8), 'YYYYMMDD') < (now() AT TIME ZONE 'UTC')::date - p_keep_days
-    LOOP
-        EXECUTE format('DROP TABLE sandboxd.%I', v_name);
-        v_dropped := v_dropped + 1;
-    END LOOP;
     DELETE FROM sandboxd.task_attempts_rest WHERE finished_at < now() - make_interval(days => p_keep_days);
     DELETE FROM sandboxd.tasks WHERE state <> 0 AND finished_at < now() - make_interval(days => p_keep_days);
     DELETE FROM sandboxd.task_keys k WHERE k.created_at < now() - make_interval(days => p_keep_days)
@@ -134,6 +114,35 @@ BEGIN
         AND NOT EXISTS (SELECT FROM sandboxd.task_blobs h WHERE h.sha256 = b.sha256);
     DELETE FROM sandboxd.workers w WHERE w.retired AND w.lease_until < now() - make_interval(days => p_keep_days)
         AND NOT EXISTS (SELECT FROM sandboxd.task_leases l WHERE l.worker_id = w.worker_id);
+    -- Last, for this keeps everybody else from the history until the end of the transaction; and only
+    -- when it is free at once, for all who settle would stand in line behind us.
+    BEGIN
+        FOR v_day IN SELECT d::date FROM generate_series(
+            (now() AT TIME ZONE 'UTC')::date, (now() AT TIME ZONE 'UTC')::date + 3, interval '1 day') AS d
+        LOOP
+            v_name := 'task_attempts_' || to_char(v_day, 'YYYYMMDD');
+            CONTINUE WHEN to_regclass('sandboxd.' || v_name) IS NOT NULL;
+            -- Rows that the rest has taken for that day stay there, and the day with them.
+            CONTINUE WHEN EXISTS (SELECT FROM sandboxd.task_attempts_rest
+                WHERE finished_at >= v_day::timestamp AT TIME ZONE 'UTC'
+                    AND finished_at < (v_day + 1)::timestamp AT TIME ZONE 'UTC');
+            EXECUTE format('CREATE TABLE sandboxd.%I PARTITION OF sandboxd.task_attempts '
+                'FOR VALUES FROM (%L) TO (%L)', v_name,
+                v_day::timestamp AT TIME ZONE 'UTC', (v_day + 1)::timestamp AT TIME ZONE 'UTC');
+        END LOOP;
+        FOR v_name IN
+            SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+            WHERE i.inhparent = 'sandboxd.task_attempts'::regclass
+                AND c.relname ~ '^task_attempts_[0-9]{8}$'
+                AND to_date(right(c.relname, 8), 'YYYYMMDD') < (now() AT TIME ZONE 'UTC')::date - p_keep_days
+        LOOP
+            EXECUTE format('DROP TABLE sandboxd.%I', v_name);
+            v_dropped := v_dropped + 1;
+        END LOOP;
+    EXCEPTION WHEN lock_not_available THEN
+        RAISE WARNING 'sandboxd: the history is in use, its partitions are left for later: %', SQLERRM;
+        v_dropped := 0;
+    END;
     RETURN v_dropped;
 END
 $$;

@@ -4,6 +4,19 @@ import Testing
 
 @Suite("Admission", .ownDaemon, .alone)
 struct AdmissionTests {
+    @Test("a disk beyond its limit takes nothing new, and says so")
+    func disk() throws {
+        let daemon = try TestDaemon(["--disk-limit", "1"])
+        let refused = try daemon.api.post(try Run(["true"]).json.bytes)
+        #expect(refused.status == 503)
+        #expect(refused.head.headers["retry-after"] != nil)
+        #expect(try refused.json["error"]?["code"]?.text == "disk")
+        let disk = try #require(try daemon.api.status()["disk"])
+        #expect(disk["ready"]?.bool == false)
+        #expect((disk["used_percent"]?.int ?? 0) > 1)
+        daemon.stop()
+    }
+
     private static let waiting = Run.shell("echo up; sleep 100")
 
     @Test("a run that does not fit now is 429, says why and when to come again, and fits later")

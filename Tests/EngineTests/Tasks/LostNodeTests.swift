@@ -41,9 +41,21 @@ struct LostNodeTests {
         let database = try TestDatabase()
         let options = ["--database", database.string, "--lease-time", "2"]
         let frozen = try TestDaemon(options)
-        let id = try frozen.api.submit(["sleep", "61.5"], ["max_attempts": .number(5)])
-        _ = try frozen.api.task(id, is: ["running"])
+        let mark = Sandboxes.mark()
+        let id = try frozen.api.submit(
+            ["sleep", "60"],
+            ["max_attempts": .number(5), "env": .object(["M": .string(mark)])]
+        )
+        #expect(
+            Host.waits(upTo: .seconds(20)) { !Sandboxes.processes(marked: mark).isEmpty }
+        )
         kill(frozen.pid, SIGSTOP)
+        // Frozen, the daemon can end nothing; init keeps to the lease by itself.
+        #expect(
+            Host.waits(upTo: .seconds(3 * Host.slowness)) {
+                Sandboxes.processes(marked: mark).isEmpty
+            }
+        )
         let other = try TestDaemon(options)
         _ = try Self.firstAttempt(of: id, other.api)
         _ = try other.api.task(id, is: ["running"])

@@ -52,6 +52,14 @@ struct ServeOptions: ParsableArguments {
     @Option(help: "Seconds that this node may be silent before its tasks are somebody else's.")
     var leaseTime = 20.0
 
+    @Option(
+        help: """
+            How full the state directory's disk may be, in percent, before nothing new is taken; \
+            5 below that, it is taken again.
+            """
+    )
+    var diskLimit = 85
+
     @Flag(help: "Log every run.")
     var verbose = false
 
@@ -74,6 +82,9 @@ struct ServeOptions: ParsableArguments {
         }
         guard (2...600).contains(leaseTime) else {
             throw ValidationError("--lease-time is \(leaseTime): give seconds between 2 and 600")
+        }
+        guard (1...100).contains(diskLimit) else {
+            throw ValidationError("--disk-limit is \(diskLimit): give percent from 1 to 100")
         }
         _ = try missingLayers()
     }
@@ -113,6 +124,7 @@ struct ServeOptions: ParsableArguments {
             ),
             migrates: migrate,
             leaseTime: .seconds(leaseTime),
+            diskLimitPercent: diskLimit,
             isVerbose: verbose,
             missingLayers: try missingLayers()
         )
@@ -136,6 +148,8 @@ struct Configuration: Sendable {
     var migrates: Bool
     /// How long this node's leases last without a heartbeat.
     var leaseTime: Duration
+    /// How full the disk may be.
+    var diskLimitPercent: Int
     var isVerbose: Bool
     /// Layers to leave out. Never set but in control runs.
     var missingLayers: [Layer]

@@ -4,9 +4,8 @@ internal import CLinux
 internal import Glibc
 internal import Logging
 
-/// The daemon: `sandboxd serve` executes this program with its own options.
-@main
-struct DaemonMain: AsyncParsableCommand {
+/// `sandboxd serve`: the daemon.
+struct ServeCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "sandboxd serve",
         abstract: "Runs the daemon until it gets SIGTERM or SIGINT.",
