@@ -64,7 +64,8 @@ class Environment:
                     command, check=True, text=True, stdout=subprocess.DEVNULL,
                     stderr=subprocess.PIPE, timeout=INSTALL_SECONDS)
             except subprocess.CalledProcessError as error:
-                raise PeerError((error.stderr.strip() or "no reason given").splitlines()[-1])
+                # The first line says what went wrong, the last what that led to.
+                raise PeerError((error.stderr.strip() or "no reason given").splitlines()[0])
             except (OSError, subprocess.TimeoutExpired) as error:
                 raise PeerError(str(error))
 

@@ -104,6 +104,8 @@ struct Daemon {
             engine: engine,
             cgroups: cgroups,
             records: records,
+            artifacts: store,
+            keeping: .seconds(86_400 * configuration.keepDays),
             state: configuration.state,
             queue: database?.queue,
             worker: database?.worker

@@ -11,21 +11,28 @@ package import Tasks
 /// its run's beginning there is always a moment. Leases are the database's to sweep.
 package actor Reaper {
     private static let pause = Duration.seconds(3)
+    /// How often artifacts are looked through, in sweeps: about once an hour.
+    private static let sweepsPerExpiry = 1200
 
     private let engine: any Engine
     private let cgroups: any CgroupTree
     private let records: AttemptRecords
+    private let artifacts: ArtifactStore
+    private let keeping: Duration
     private let state: String
     private let queue: TaskQueue?
     private let worker: Worker?
     private let report: @Sendable (String) -> Void
     private var suspects: Set<String> = []
 
-    /// `state` is the daemon's directory; `report` is told of each thing removed.
+    /// `state` is the daemon's directory; artifacts are kept for `keeping`; `report` is told of each
+    /// thing removed.
     package init(
         engine: any Engine,
         cgroups: any CgroupTree,
         records: AttemptRecords,
+        artifacts: ArtifactStore,
+        keeping: Duration,
         state: String,
         queue: TaskQueue?,
         worker: Worker?,
@@ -34,6 +41,8 @@ package actor Reaper {
         self.engine = engine
         self.cgroups = cgroups
         self.records = records
+        self.artifacts = artifacts
+        self.keeping = keeping
         self.state = state
         self.queue = queue
         self.worker = worker
@@ -42,8 +51,11 @@ package actor Reaper {
 
     /// Sweeps until the task is cancelled.
     package func run() async {
+        var sweeps = 0
         while !Task.isCancelled {
             await sweep()
+            if sweeps % Self.sweepsPerExpiry == 0 { await expire() }
+            sweeps += 1
             // Cancelled: the loop sees it.
             try? await Task.sleep(for: Self.pause)
         }
@@ -61,6 +73,15 @@ package actor Reaper {
             }
         }
         suspects = strays
+    }
+
+    private func expire() async {
+        do throws(Errno) {
+            let removed = try await artifacts.expire(olderThan: keeping)
+            if removed > 0 { report("removed \(removed) artifacts that were too old") }
+        } catch {
+            report("the artifacts could not be looked through: \(error)")
+        }
     }
 
     /// What is there and should not be, or should be and is not; in order.

@@ -79,7 +79,7 @@ struct QueuePlanTests {
                         connection,
                         """
                         FROM (SELECT array_agg(task_id) AS t, array_agg(fence) AS f,
-                            array_agg(cpu_ms) AS c FROM sandboxd.task_leases) AS l,
+                            array_agg(beat_cpu_ms) AS c FROM sandboxd.task_leases) AS l,
                             LATERAL sandboxd.heartbeat(1, 600, t, f, c, c, c, c)
                         """
                     )
@@ -88,7 +88,7 @@ struct QueuePlanTests {
                         connection,
                         """
                         FROM (SELECT array_agg(task_id) AS t, array_agg(fence) AS f,
-                            array_agg('ok'::text) AS v, array_agg(cpu_ms) AS c
+                            array_agg('ok'::text) AS v, array_agg(beat_cpu_ms) AS c
                             FROM sandboxd.task_leases) AS l,
                             LATERAL sandboxd.complete(t, f, v, '{}', c, c, c, c)
                         """

@@ -60,6 +60,9 @@ struct ServeOptions: ParsableArguments {
     )
     var diskLimit = 85
 
+    @Option(help: "Days that ended tasks, their attempts and artifacts are kept.")
+    var keepDays = 30
+
     @Flag(help: "Log every run.")
     var verbose = false
 
@@ -82,6 +85,9 @@ struct ServeOptions: ParsableArguments {
         }
         guard (2...600).contains(leaseTime) else {
             throw ValidationError("--lease-time is \(leaseTime): give seconds between 2 and 600")
+        }
+        guard (1...3650).contains(keepDays) else {
+            throw ValidationError("--keep-days is \(keepDays): give days from 1 to 3650")
         }
         guard (1...100).contains(diskLimit) else {
             throw ValidationError("--disk-limit is \(diskLimit): give percent from 1 to 100")
@@ -125,6 +131,7 @@ struct ServeOptions: ParsableArguments {
             migrates: migrate,
             leaseTime: .seconds(leaseTime),
             diskLimitPercent: diskLimit,
+            keepDays: keepDays,
             isVerbose: verbose,
             missingLayers: try missingLayers()
         )
@@ -150,6 +157,8 @@ struct Configuration: Sendable {
     var leaseTime: Duration
     /// How full the disk may be.
     var diskLimitPercent: Int
+    /// How long what has ended is kept.
+    var keepDays: Int
     var isVerbose: Bool
     /// Layers to leave out. Never set but in control runs.
     var missingLayers: [Layer]

@@ -20,6 +20,7 @@ struct Database: Sendable {
     private let cluster: EmbeddedCluster?
     private let records: AttemptRecords
     private let timeToLive: Duration
+    private let keepDays: Int
     private let mayMigrate: Bool
     private let logger: Logger
     private let notified: Notified
@@ -75,6 +76,7 @@ struct Database: Sendable {
         self.records = records
         self.logger = logger
         timeToLive = configuration.leaseTime
+        keepDays = configuration.keepDays
         mayMigrate = cluster != nil || configuration.migrates
         readiness = Readiness()
         let notified = Notified()
@@ -191,7 +193,7 @@ struct Database: Sendable {
             do throws(TaskError) {
                 if try await queue.promote() > 0 { logger.debug("delayed tasks became ready") }
                 if second % Self.sweepEvery == 0 { try await sweep(&seen) }
-                if second % Self.maintainEvery == 0 { try await queue.maintain(keepDays: 30) }
+                if second % Self.maintainEvery == 0 { try await queue.maintain(keepDays: keepDays) }
             } catch {
                 logger.debug("upkeep: \(error)")
             }

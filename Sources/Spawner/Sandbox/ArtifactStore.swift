@@ -85,8 +85,40 @@ package struct ArtifactStore: Sendable {
                 )
             }
         } catch .fileExists {
-            // The same content is there already.
-            return
+            // The same content is there already; from now on it is as young as this.
+            _ = utimensat(directory.number, digest, nil, AT_SYMLINK_NOFOLLOW)
         }
+    }
+
+    /// Removes files that nobody has kept for `age`; answers how many.
+    ///
+    /// A file's time is that of its last keeping, and whoever refers to it is no younger.
+    @concurrent
+    package func expire(olderThan age: Duration) async throws(Errno) -> Int {
+        var now = timespec()
+        // Cannot fail: the clock exists and the pointer is ours.
+        _ = clock_gettime(CLOCK_REALTIME, &now)
+        let oldest = now.tv_sec - Int(age / .seconds(1))
+        // An own descriptor: reading a directory moves its offset.
+        let listed = try directory.open(".", O_RDONLY | O_DIRECTORY)
+        let copy = try kernel { dup(listed.number) }
+        guard let listing = fdopendir(copy) else {
+            close(copy)
+            throw .notDirectory
+        }
+        defer { closedir(listing) }
+        var removed = 0
+        while let entry = readdir(listing) {
+            let name = withUnsafeBytes(of: entry.pointee.d_name) { bytes in
+                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            var status = stat()
+            guard name.utf8.count == 64,
+                fstatat(directory.number, name, &status, AT_SYMLINK_NOFOLLOW) == 0,
+                status.st_mtim.tv_sec < oldest
+            else { continue }
+            if unlinkat(directory.number, name, 0) == 0 { removed += 1 }
+        }
+        return removed
     }
 }

@@ -214,11 +214,8 @@ CREATE TABLE sandboxd.task_leases (
     budget_id int NOT NULL,
     rank smallint NOT NULL,
     leased_at timestamptz NOT NULL DEFAULT now(),
-    -- What it reserved.
-    cpu_ms bigint NOT NULL,
-    memory_mib_s bigint NOT NULL,
-    wall_ms bigint NOT NULL,
-    egress_bytes bigint NOT NULL,
+    -- What it reserved in money; prices may change meanwhile. In every other unit it reserved what its
+    -- task's row says, which does not change.
     money_nanos bigint NOT NULL,
     -- What the last heartbeat said it has used.
     beat_cpu_ms bigint NOT NULL DEFAULT 0,

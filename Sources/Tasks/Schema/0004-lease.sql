@@ -147,8 +147,6 @@ BEGIN
                 array_agg(p.fence) AS fences, array_agg(p.attempt) AS attempts,
                 array_agg(p.rank) AS ranks, array_agg(p.seq) AS seqs,
                 min(p.rank) AS first_rank, max(p.rank) AS last_rank, max(p.seq) AS last_seq,
-                array_agg(t.cpu_ms) AS cpus, array_agg(t.memory_mib_s) AS memories,
-                array_agg(t.wall_ms) AS walls, array_agg(t.egress_bytes) AS egresses,
                 array_agg(m.nanos) AS moneys, array_agg(gen_random_uuid()) AS ids,
                 array_agg(t.profile) AS profiles, array_agg(t.spec) AS specs,
                 array_agg(t.deadline_at) AS deadlines, array_agg(t.memory_mib) AS sizes,
@@ -181,14 +179,12 @@ BEGIN
             THEN
                 DELETE FROM sandboxd.task_ready r WHERE r.ctid = ANY (v_pick.ats);
                 INSERT INTO sandboxd.task_leases (task_id, fence, attempt, attempt_id, worker_id,
-                    lane, budget_id, rank, cpu_ms, memory_mib_s, wall_ms, egress_bytes, money_nanos)
+                    lane, budget_id, rank, money_nanos)
                 SELECT u.task_id, u.fence, u.attempt, u.attempt_id, p_worker, v_lane.lane,
-                    v_lane.budget_id, u.rank, u.cpu_ms, u.memory_mib_s, u.wall_ms, u.egress_bytes,
-                    u.money_nanos
+                    v_lane.budget_id, u.rank, u.money_nanos
                 FROM unnest(v_pick.tasks, v_pick.fences, v_pick.attempts, v_pick.ids, v_pick.ranks,
-                    v_pick.cpus, v_pick.memories, v_pick.walls, v_pick.egresses, v_pick.moneys)
-                    AS u (task_id, fence, attempt, attempt_id, rank, cpu_ms, memory_mib_s, wall_ms,
-                        egress_bytes, money_nanos);
+                    v_pick.moneys)
+                    AS u (task_id, fence, attempt, attempt_id, rank, money_nanos);
                 RETURN QUERY
                 SELECT u.task_id, u.fence, u.attempt, u.attempt_id, v_lane.lane, b.budget, u.profile,
                     u.spec, u.deadline_at, u.memory_mib
@@ -295,10 +291,9 @@ BEGIN
                         FROM decided d WHERE d.fate > 0 AND t.task_id = d.task_id
                     ), leased AS (
                         INSERT INTO sandboxd.task_leases (task_id, fence, attempt, attempt_id, worker_id,
-                            lane, budget_id, rank, cpu_ms, memory_mib_s, wall_ms, egress_bytes, money_nanos)
+                            lane, budget_id, rank, money_nanos)
                         SELECT d.task_id, d.fence, d.attempt, gen_random_uuid(), p_worker, v_lane.lane,
-                            b.budget_id, d.rank, d.cpu_ms, d.memory_mib_s, d.wall_ms, d.egress_bytes,
-                            d.money_nanos
+                            b.budget_id, d.rank, d.money_nanos
                         FROM decided d WHERE d.fate = 0
                         RETURNING task_id, attempt_id
                     )
@@ -438,9 +433,8 @@ BEGIN
     VALUES (v_task, v_lane, p_profile, 1, p_cpu_ms, v_memory_mib_s, p_wall_ms, p_egress_bytes,
         p_memory_mib, p_spec);
     INSERT INTO sandboxd.task_leases (task_id, fence, attempt, attempt_id, worker_id, lane, budget_id,
-        rank, cpu_ms, memory_mib_s, wall_ms, egress_bytes, money_nanos)
-    VALUES (v_task, 1, 1, p_attempt_id, p_worker, v_lane, b.budget_id, 0, p_cpu_ms, v_memory_mib_s,
-        p_wall_ms, p_egress_bytes, v_money);
+        rank, money_nanos)
+    VALUES (v_task, 1, 1, p_attempt_id, p_worker, v_lane, b.budget_id, 0, v_money);
     UPDATE sandboxd.budgets g SET cpu_ms_reserved = cpu_ms_reserved + p_cpu_ms,
         memory_mib_s_reserved = memory_mib_s_reserved + v_memory_mib_s,
         wall_ms_reserved = wall_ms_reserved + p_wall_ms, runs_reserved = runs_reserved + 1,

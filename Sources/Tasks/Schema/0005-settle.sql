@@ -48,22 +48,38 @@ BEGIN
     ), released AS (
         DELETE FROM sandboxd.task_leases l USING given g
         WHERE l.task_id = g.task_id AND l.fence = g.fence
-        RETURNING l.*, g.verdict, g.exit_code, g.charged_from, g.report,
-            least(greatest(g.cpu_ms, 0), l.cpu_ms) AS paid_cpu_ms,
-            least(greatest(g.memory_mib_s, 0), l.memory_mib_s) AS paid_memory_mib_s,
-            least(greatest(g.wall_ms, 0), l.wall_ms) AS paid_wall_ms,
-            least(greatest(g.egress_bytes, 0), l.egress_bytes) AS paid_egress_bytes,
-            CASE WHEN g.verdict IN ('snoozed', 'engine_error') THEN 0 ELSE 1 END AS paid_runs
+        RETURNING l.task_id, l.fence, l.attempt, l.attempt_id, l.worker_id, l.lane, l.budget_id,
+            l.leased_at, l.money_nanos, g.verdict, g.exit_code, g.cpu_ms, g.memory_mib_s, g.wall_ms,
+            g.egress_bytes, g.charged_from, g.report
+    ), ended AS MATERIALIZED (
+        UPDATE sandboxd.tasks t SET
+            attempts = t.attempts + (r.verdict <> 'snoozed')::int,
+            last_fence = r.fence,
+            verdict = r.verdict,
+            exit_code = r.exit_code,
+            state = sandboxd.fate(r.verdict, t.cancel_requested, t.retry_on, r.attempt,
+                t.max_attempts, t.deadline_at),
+            finished_at = CASE WHEN sandboxd.fate(r.verdict, t.cancel_requested, t.retry_on,
+                r.attempt, t.max_attempts, t.deadline_at) > 0 THEN now() END
+        FROM released r WHERE t.task_id = r.task_id
+        RETURNING r.task_id, r.fence, r.attempt, r.attempt_id, r.worker_id, r.lane, r.budget_id,
+            r.leased_at, r.money_nanos, r.verdict, r.exit_code, r.charged_from, r.report, t.state,
+            t.rank, t.cpu_ms, t.memory_mib_s, t.wall_ms, t.egress_bytes,
+            least(greatest(r.cpu_ms, 0), t.cpu_ms) AS paid_cpu_ms,
+            least(greatest(r.memory_mib_s, 0), t.memory_mib_s) AS paid_memory_mib_s,
+            least(greatest(r.wall_ms, 0), t.wall_ms) AS paid_wall_ms,
+            least(greatest(r.egress_bytes, 0), t.egress_bytes) AS paid_egress_bytes,
+            CASE WHEN r.verdict IN ('snoozed', 'engine_error') THEN 0 ELSE 1 END AS paid_runs
     -- The same order in every batch: two that share budgets never wait for each other in a circle.
     ), accounts AS MATERIALIZED (
         SELECT b.budget_id, b.price_cpu_s, b.price_memory_gib_s, b.price_run, b.price_egress_gib
-        FROM sandboxd.budgets b WHERE b.budget_id IN (SELECT r.budget_id FROM released r)
+        FROM sandboxd.budgets b WHERE b.budget_id IN (SELECT e.budget_id FROM ended e)
         ORDER BY b.budget_id FOR NO KEY UPDATE
     ), priced AS MATERIALIZED (
-        SELECT r.*, least(r.money_nanos, sandboxd.money(r.paid_cpu_ms, r.paid_memory_mib_s,
-            r.paid_runs, r.paid_egress_bytes, a.price_cpu_s, a.price_memory_gib_s, a.price_run,
+        SELECT e.*, least(e.money_nanos, sandboxd.money(e.paid_cpu_ms, e.paid_memory_mib_s,
+            e.paid_runs, e.paid_egress_bytes, a.price_cpu_s, a.price_memory_gib_s, a.price_run,
             a.price_egress_gib)) AS paid_money_nanos
-        FROM released r JOIN accounts a ON a.budget_id = r.budget_id
+        FROM ended e JOIN accounts a ON a.budget_id = e.budget_id
     ), history AS (
         INSERT INTO sandboxd.task_attempts (task_id, fence, attempt, attempt_id, worker_id, budget_id,
             leased_at, verdict, exit_code, cpu_ms, memory_mib_s, wall_ms, runs, egress_bytes,
@@ -72,18 +88,6 @@ BEGIN
             p.verdict, p.exit_code, p.paid_cpu_ms, p.paid_memory_mib_s, p.paid_wall_ms, p.paid_runs,
             p.paid_egress_bytes, p.paid_money_nanos, p.charged_from, p.report::json
         FROM priced p
-    ), ended AS (
-        UPDATE sandboxd.tasks t SET
-            attempts = t.attempts + (p.verdict <> 'snoozed')::int,
-            last_fence = p.fence,
-            verdict = p.verdict,
-            exit_code = p.exit_code,
-            state = sandboxd.fate(p.verdict, t.cancel_requested, t.retry_on, p.attempt,
-                t.max_attempts, t.deadline_at),
-            finished_at = CASE WHEN sandboxd.fate(p.verdict, t.cancel_requested, t.retry_on,
-                p.attempt, t.max_attempts, t.deadline_at) > 0 THEN now() END
-        FROM priced p WHERE t.task_id = p.task_id
-        RETURNING t.task_id, p.fence, t.state, p.verdict, p.attempt, p.lane, t.rank
     ), again AS (
         INSERT INTO sandboxd.task_delayed (run_at, task_id, lane, rank, fence, attempt)
         SELECT now() + sandboxd.backoff(e.attempt), e.task_id, e.lane, e.rank, e.fence + 1,

@@ -10,7 +10,7 @@ struct LostNodeTests {
     )
     func killed() throws {
         let database = try TestDatabase()
-        let options = ["--database", database.string, "--lease-time", "5"]
+        let options = ["--database", database.string, "--lease-time", String(5 * Host.slowness)]
         let first = try TestDaemon(options)
         let id = try first.api.submit(
             ["sh", "-c", "python3 -c 'while True: pass' & sleep 60"],
@@ -18,7 +18,7 @@ struct LostNodeTests {
         )
         _ = try first.api.task(id, is: ["running"])
         // What it burns is its evidence.
-        let burnt = Host.waits(upTo: .seconds(20)) {
+        let burnt = Host.waits(upTo: .seconds(20 * Host.slowness)) {
             (try? database.number("SELECT max(beat_cpu_ms) FROM sandboxd.task_leases")) ?? 0 > 100
         }
         #expect(burnt)
@@ -39,7 +39,7 @@ struct LostNodeTests {
     @Test("a frozen daemon's task is another's; woken, it changes nothing and its sandbox is gone")
     func frozen() throws {
         let database = try TestDatabase()
-        let options = ["--database", database.string, "--lease-time", "2"]
+        let options = ["--database", database.string, "--lease-time", String(2 * Host.slowness)]
         let frozen = try TestDaemon(options)
         let mark = Sandboxes.mark()
         let id = try frozen.api.submit(
@@ -47,7 +47,9 @@ struct LostNodeTests {
             ["max_attempts": .number(5), "env": .object(["M": .string(mark)])]
         )
         #expect(
-            Host.waits(upTo: .seconds(20)) { !Sandboxes.processes(marked: mark).isEmpty }
+            Host.waits(upTo: .seconds(20 * Host.slowness)) {
+                !Sandboxes.processes(marked: mark).isEmpty
+            }
         )
         kill(frozen.pid, SIGSTOP)
         // Frozen, the daemon can end nothing; init keeps to the lease by itself.
@@ -90,7 +92,7 @@ struct LostNodeTests {
             )
             usleep(200_000)
         }
-        let ended = Host.waits(upTo: .seconds(20)) {
+        let ended = Host.waits(upTo: .seconds(20 * Host.slowness)) {
             (try? database.number("SELECT state FROM sandboxd.tasks WHERE task_id = \(id)")) == 1
         }
         #expect(ended)
@@ -135,7 +137,7 @@ struct LostNodeTests {
         #expect(try daemon.api.status()["queue"]?["reason"]?.text?.contains(later) == true)
         try database.query("CREATE DATABASE \(later)")
         #expect(
-            try Host.waits(upTo: .seconds(20)) {
+            try Host.waits(upTo: .seconds(20 * Host.slowness)) {
                 try daemon.api.status()["queue"]?["ready"]?.bool == true
             }
         )

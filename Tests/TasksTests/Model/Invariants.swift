@@ -38,9 +38,11 @@ enum Invariants {
                 UNION ALL SELECT task_id, fence, attempt, lane, rank FROM sandboxd.task_delayed
                 UNION ALL SELECT task_id, fence, attempt, lane, rank FROM sandboxd.task_leases) AS p
             LEFT JOIN sandboxd.tasks t ON t.task_id = p.task_id),
-        leased AS (SELECT budget_id, sum(cpu_ms) AS cpu_ms, sum(memory_mib_s) AS memory_mib_s,
-            sum(wall_ms) AS wall_ms, count(*) AS runs, sum(egress_bytes) AS egress_bytes,
-            sum(money_nanos) AS money_nanos FROM sandboxd.task_leases GROUP BY budget_id)
+        leased AS (SELECT l.budget_id, sum(t.cpu_ms) AS cpu_ms,
+            sum(t.memory_mib_s) AS memory_mib_s, sum(t.wall_ms) AS wall_ms, count(*) AS runs,
+            sum(t.egress_bytes) AS egress_bytes, sum(l.money_nanos) AS money_nanos
+            FROM sandboxd.task_leases l JOIN sandboxd.tasks t ON t.task_id = l.task_id
+            GROUP BY l.budget_id)
         """
 
     private static let spent = """
