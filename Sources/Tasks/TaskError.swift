@@ -39,7 +39,8 @@ package enum TaskError: Error, Sendable, Hashable {
         case "SB006": self = .unknownBudget(message)
         case "SB007": self = .workerOver
         // An undefined schema, table, function or column.
-        case "3F000", "42P01", "42883", "42703": self = .schema(message)
+        case "3F000", "42P01", "42883", "42703":
+            self = .schema("\(message) (run 'sandboxd db migrate')")
         // Classes 22 and 54, of a text that is no JSON for PostgreSQL: NUL, half of a surrogate pair,
         // a number beyond all bounds, nesting beyond its stack.
         case "22P05", "22P02", "22003", "54001": self = .malformed(message)
@@ -57,7 +58,7 @@ extension TaskError: CustomStringConvertible {
         case .workerOver: "this node's leases were taken away: it was silent for too long"
         case .unavailable(let why): "the database cannot be used now: \(why)"
         case .schema(let why):
-            "the database's schema is not this program's: \(why) (run 'sandboxd db migrate')"
+            "the database's schema is not this program's: \(why)"
         case .database(let error): "\(error)"
         }
     }

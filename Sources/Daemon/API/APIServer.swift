@@ -93,6 +93,7 @@ struct APIServer: Sendable {
         router.get("/v1/tasks/:id/events", use: tasks.follow)
         router.post("/v1/tasks/:id/retry", use: tasks.retry)
         router.delete("/v1/tasks/:id", use: tasks.cancel)
+        router.put("/v1/blobs", use: tasks.putBlob)
         router.get("/v1/budgets", use: tasks.budgets)
         router.get("/v1/budgets/:name", use: tasks.budget)
         router.put("/v1/budgets/:name", use: tasks.setBudget)

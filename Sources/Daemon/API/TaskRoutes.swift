@@ -9,6 +9,7 @@ internal import Tasks
 /// The routes of tasks and budgets. What they answer, the database words (`Tasks/Readings`).
 struct TaskRoutes: Sendable {
     private static let pageLimit = 1000
+    private static let blobLimit = 64 << 20
     private static let followPause = Duration.milliseconds(200)
     /// How long one follower may follow.
     private static let followLimit = Duration.seconds(24 * 3600)
@@ -36,6 +37,17 @@ struct TaskRoutes: Sendable {
         let tasks = made.map { ["task_id": $0.task, "created": $0.isNew] as JSONObject }
         let answer = submission.isBatch ? ["tasks": tasks] as JSONObject : tasks[0]
         return try Self.response(JSONAnswer.text(answer), status: .accepted)
+    }
+
+    /// `PUT /v1/blobs`: keeps an input that tasks can name by its digest.
+    func putBlob(_ request: Request, _ context: CallContext) async throws -> Response {
+        let queue = try await usableQueue()
+        try runs.checkDisk()
+        let body = try await LineReader(request.body, limit: Self.blobLimit).all()
+        let digest = try await asking { () throws(TaskError) in
+            try await queue.putBlob(base64: Base64.encode(body))
+        }
+        return try JSONAnswer.response(["sha256": digest, "bytes": body.count] as JSONObject)
     }
 
     /// `GET /v1/tasks/{id}`.

@@ -177,7 +177,10 @@ struct Database: Sendable {
         case .older(let version):
             let others = try await queue.beatsOfWorkers().count
             guard mayMigrate || others == 0 else {
-                throw .schema("version \(version) is older, and \(others) other nodes use it")
+                throw .schema(
+                    "version \(version) is older, and \(others) other nodes use it (run "
+                        + "'sandboxd db migrate', or serve --migrate)"
+                )
             }
         case .absent: break
         }

@@ -131,21 +131,25 @@ actor TaskRunner {
         bell.yield()
     }
 
-    /// What could not even begin: what time mends comes back, anything else fails.
+    /// What could not even begin. What a moment mends comes back as it was; what is this node's fault
+    /// is tried again, with a pause; anything else fails.
     private func giveBack(_ lease: Lease, _ error: any Error) async {
-        let isPassing: Bool
-        switch error {
-        case APIError.notAdmitted(.memory), APIError.notAdmitted(.stopping), APIError.diskFull:
-            isPassing = true
-        case APIError.tasks(.unavailable): isPassing = true
-        default: isPassing = false
+        let verdict =
+            switch error {
+            case APIError.notAdmitted(.memory), APIError.notAdmitted(.stopping),
+                APIError.diskFull, APIError.tasks(.unavailable):
+                "snoozed"
+            case APIError.image, APIError.noEngine: "engine_error"
+            default: "refused"
+            }
+        if verdict != "snoozed" {
+            logger.warning("task \(lease.key) of '\(lease.profile)': \(error)")
         }
-        if !isPassing { logger.warning("task \(lease.key) of '\(lease.profile)': \(error)") }
         let report: JSONObject = ["error": ["message": "\(error)"] as JSONObject]
         await settle(
             Completion(
                 key: lease.key,
-                verdict: isPassing ? "snoozed" : "refused",
+                verdict: verdict,
                 charge: Charge(),
                 report: JSONAnswer.text(report)
             )

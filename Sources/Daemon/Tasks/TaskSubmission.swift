@@ -100,7 +100,11 @@ struct TaskSubmission: Sendable {
         of spec: inout [String: JSONValue],
         _ queue: TaskQueue
     ) async throws -> [String] {
-        var blobs: [String] = []
+        // Those that the caller has put there by himself come first.
+        var blobs = [spec["stdin_sha256"]?.text].compactMap { $0 }
+        for case .object(let file) in spec["files"]?.elements ?? [] {
+            if let digest = file["sha256"]?.text { blobs.append(digest) }
+        }
         func moved(_ text: JSONValue?, _ base64: JSONValue?) async throws -> String? {
             let content: String
             if let base64 = base64?.text {

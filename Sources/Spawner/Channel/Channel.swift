@@ -167,6 +167,10 @@ final class Channel {
             }
         } catch .resourceTemporarilyUnavailable {
             return nil
+        } catch .connectionReset {
+            // The other side closed with something of ours unread. The kernel says so once, and
+            // before what it had sent, which is still there to be read.
+            return receive()
         } catch .messageTooLong {
             return .closed(violation: "a message or its descriptors are too many")
         } catch {

@@ -124,6 +124,7 @@ struct OpenAPITests {
             (api, "delete", "/v1/tasks/{id}", one, [:], nil),
             (api, "delete", "/v1/tasks/{id}", tasks + "/none", [:], nil),
             (api, "post", "/v1/runs", "/v1/runs", json, task("false", "," + key)),
+            (api, "put", "/v1/blobs", "/v1/blobs", [:], Array("kept".utf8)),
             (api, "get", "/v1/budgets", "/v1/budgets", [:], nil),
             (api, "get", "/v1/budgets/{name}", budget, [:], nil),
             (

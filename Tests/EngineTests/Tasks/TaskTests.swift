@@ -156,6 +156,27 @@ struct TaskTests {
         #expect(task["spec"]?["files"]?.elements.first?["sha256"]?.text == String(out.prefix(64)))
     }
 
+    @Test("an input that was put there before is named by its digest; one that was not is refused")
+    func blobs() throws {
+        let api = try api()
+        let text = Host.unique("blob")
+        let put = try api.answer("PUT", "/v1/blobs", body: Array(text.utf8))
+        let digest = try #require(try put.json["sha256"]?.text)
+        func task(_ digest: String) -> [String: JSON] {
+            let file: JSON = .object(["path": .string("x"), "sha256": .string(digest)])
+            return ["files": .array([file]), "stdin_sha256": .string(digest)]
+        }
+        let id = try api.submit(["sh", "-c", "cat x -"], task(digest))
+        let ended = try api.task(id, is: endedStates)
+        #expect(ended["attempts"]?.elements.first?["report"]?["stdout"]?.text == text + text)
+        var missing = task(String(repeating: "0", count: 64))
+        missing["profile"] = .string("code")
+        missing["argv"] = .array([.string("true")])
+        let refused = try api.answer("POST", "/v1/tasks", body: try JSON.object(missing).bytes)
+        #expect(refused.status == 400)
+        #expect(try refused.json["error"]?["message"]?.text?.contains("no blob") == true)
+    }
+
     @Test("a drained node takes no task, and takes them again")
     func draining() throws {
         let daemon = try TestDaemon(["--database", try TestDatabase().string])
