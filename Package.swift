@@ -208,6 +208,11 @@ let package = Package(
             exclude: ["worker.py"],
             swiftSettings: strict
         ),
+        .testTarget(
+            name: "ReaperTests",
+            dependencies: ["Reaper", "Tasks"],
+            swiftSettings: strict
+        ),
         .testTarget(name: "KernelTests", dependencies: ["Kernel"], swiftSettings: strict),
         .testTarget(
             name: "SpawnerTests",

@@ -11,10 +11,12 @@ package struct KeptOutput {
         self.report = report
     }
 
-    /// Writes each stream where it belongs.
-    package func print() {
-        Terminal.write(1, bytes("stdout"))
-        Terminal.write(2, bytes("stderr"))
+    /// Writes each stream where it belongs; without its first bytes, when those have been written
+    /// before.
+    package func print(after printed: [String: Int] = [:]) {
+        for (number, stream) in [(Int32(1), "stdout"), (2, "stderr")] {
+            Terminal.write(number, Array(bytes(stream).dropFirst(printed[stream] ?? 0)))
+        }
     }
 
     private func bytes(_ stream: String) -> [UInt8] {

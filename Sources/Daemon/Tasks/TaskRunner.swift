@@ -25,6 +25,8 @@ actor TaskRunner {
     /// Whether the daemon is to end.
     private(set) var isStopping = false
     private var lastLane = 0
+    /// What runs here, by task.
+    private var running: [Int: (attempt: AttemptID, sandbox: Sandbox)] = [:]
     /// What the database was told last.
     private var isWaiting = false
     /// Whether there is more in the queue than the last lease took, for all that is known.
@@ -41,6 +43,9 @@ actor TaskRunner {
 
     /// Says that it is worth looking. From anywhere.
     nonisolated func wake() { bell.yield() }
+
+    /// The attempt of a task that runs on this node now.
+    func attempt(of task: Int) -> (attempt: AttemptID, sandbox: Sandbox)? { running[task] }
 
     /// Takes no new task from now on; what a stop interrupts goes back into the queue.
     func stop() {
@@ -117,9 +122,11 @@ actor TaskRunner {
             )
             let policy = admitted.request.policy
             await worker.hold(lease.key, .sandbox(admitted.sandbox, policy))
+            running[lease.key.task] = (admitted.request.attempt, admitted.sandbox)
             let result = await runs.perform(admitted) { [records] cell in
                 try records.begin(lease.key, cell: cell)
             }
+            running[lease.key.task] = nil
             // A stop is nobody's fault: the task goes back, and this attempt does not count.
             let isSnoozed = isStopping && result.verdict == .cancelled
             await settle(Completion(lease.key, result, policy, isSnoozed: isSnoozed))

@@ -96,6 +96,15 @@ package struct KeptOutput: Sendable, Hashable {
 
     package init() {}
 
+    /// What is kept from `offset` of the stream on: where it really begins, for what was dropped is
+    /// gone, and the bytes up to the next gap.
+    package func piece(from offset: UInt64) -> (offset: UInt64, bytes: [UInt8]) {
+        if offset < UInt64(head.count) { return (offset, Array(head[Int(offset)...])) }
+        let tailOffset = UInt64(head.count) + droppedBytes
+        let start = max(offset, tailOffset)
+        return (start, Array(tail.dropFirst(Int(clamping: start - tailOffset))))
+    }
+
     /// The same with no more than `limit` bytes of beginning and end together.
     package func trimmed(to limit: Int) -> KeptOutput {
         let all = head.count + tail.count

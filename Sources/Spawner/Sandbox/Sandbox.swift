@@ -88,6 +88,11 @@ package actor Sandbox {
         await jobStreams.nextOutput()
     }
 
+    /// What has been kept of each stream so far, for somebody who looks on: it holds nothing up.
+    package func keptSoFar() -> (output: KeptOutput, errorOutput: KeptOutput) {
+        jobStreams.kept
+    }
+
     /// What was kept and not told live; after `run`.
     package func restOfOutput() -> [OutputChunk] {
         jobStreams.rest()

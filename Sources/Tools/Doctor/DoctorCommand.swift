@@ -17,7 +17,7 @@ struct DoctorCommand: ParsableCommand {
     private static let checks: [any Check] = [
         UserCheck(), KernelCheck(), UserNamespacesCheck(), ProcCheck(), IDHelpersCheck(),
         SubordinateIDsCheck(), CgroupsCheck(), SwapCheck(), SeccompCheck(), LandlockCheck(),
-        ProgramsCheck(), ProfilesCheck(), ImagesCheck(), DaemonCheck(),
+        ProgramsCheck(), ProfilesCheck(), ImagesCheck(), PostgresCheck(), DaemonCheck(),
     ]
 
     @Option(

@@ -94,8 +94,9 @@ struct SubmitCommand: ParsableCommand {
         // Who ends this command wants to find the task again.
         if !json { Terminal.say("sandboxd: task \(id)") }
         let task: TaskRecord
+        var printer = LivePrinter(isLive: !json)
         do throws(ClientError) {
-            try TaskRecord.follow(id, daemon)
+            try TaskRecord.follow(id, daemon, printer: &printer)
             task = try TaskRecord(daemon, id)
         } catch .notRunning {
             throw .unfollowed(task: id)
@@ -104,7 +105,7 @@ struct SubmitCommand: ParsableCommand {
         if json {
             Terminal.print(task.json)
         } else if let output = task.output {
-            output.print()
+            printer.printRest(of: output, attempt: task.lastAttemptID)
             if outcome.isWorthSaying || isatty(2) == 1 { Terminal.say(outcome.summary) }
         } else {
             Terminal.say("sandboxd: " + task.silence)

@@ -24,6 +24,9 @@ struct TaskRecord {
         return report
     }
 
+    /// Names the last attempt; empty when there is none.
+    var lastAttemptID: String { lastAttempt?["attempt_id"]?.text ?? "" }
+
     /// What the last attempt wrote; nil when it left nothing.
     var output: KeptOutput? { report.flatMap(KeptOutput.init) }
 
@@ -32,14 +35,24 @@ struct TaskRecord {
         !["ready", "delayed", "running"].contains(state)
     }
 
-    /// Waits until the task has ended.
-    static func follow(_ id: Int, _ daemon: DaemonAPI) throws(ClientError) {
+    /// Waits until the task has ended; what it writes meanwhile goes to `printer`.
+    static func follow(
+        _ id: Int,
+        _ daemon: DaemonAPI,
+        printer: inout LivePrinter
+    ) throws(ClientError) {
         do throws(ClientError) {
             // The daemon lets nobody follow for longer than a day; then it is asked again.
             while true {
-                var lines = ResponseLines(try daemon.answer("GET", "/v1/tasks/\(id)/events"))
+                let path = "/v1/tasks/\(id)/events" + (printer.isLive ? "?output=true" : "")
+                var lines = ResponseLines(try daemon.answer("GET", path))
                 while let line = try lines.next() {
-                    guard let state = JSONParser.parse(line)?["state"]?.text else { throw .notHTTP }
+                    guard let event = JSONParser.parse(line) else { throw .notHTTP }
+                    if event["event"] != nil {
+                        printer.print(event)
+                        continue
+                    }
+                    guard let state = event["state"]?.text else { throw .notHTTP }
                     if isEnd(state) { return }
                 }
             }

@@ -27,6 +27,7 @@ struct LostNodeTests {
         let attempt = try Self.firstAttempt(of: id, second.api)
         #expect(attempt["verdict"]?.text == "lease_lost")
         #expect(attempt["charged_from"]?.text == "cgroup")
+        #expect(attempt["report"]?["receipt"]?["clean"]?.bool == true)
         #expect((attempt["charged"]?["cpu_ms"]?.int ?? 0) > 100)
         _ = try second.api.task(id, is: ["running"])
         try second.api.send("DELETE", "/v1/tasks/\(id)")

@@ -170,6 +170,24 @@ struct TaskCommandTests {
         #expect(lines.count == 2 && lines[0].hasPrefix("ID"))
     }
 
+    @Test("what a task writes is seen while it runs, and once")
+    func live() throws {
+        let id = try submit(["--", "sh", "-c", "echo first; sleep 60; echo last"])
+        let installation = try Installation.shared.get()
+        let logs = try Program(
+            [installation.program("sandboxd"), "logs", "-f", id],
+            environment: ["SANDBOXD_SOCKET": try #require(Host.socket)]
+        )
+        #expect(
+            Host.waits(upTo: .seconds(20 * Host.slowness)) {
+                logs.outputSoFar == Array("first\n".utf8)
+            }
+        )
+        #expect(try json(["task", id])["state"] == "running")
+        _ = try sandboxd(["cancel", id])
+        #expect(logs.ending().text == "first\n")
+    }
+
     @Test(
         "--wait prints the output and exits as the task did",
         arguments: [
