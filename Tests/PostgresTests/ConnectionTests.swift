@@ -210,7 +210,13 @@ import Testing
                 _ = try await other.query(.terminate, ["\(backend)"], deadline: .seconds(5))
                 let reason = "terminating connection due to administrator command"
                 #expect(await first == .lost(reason))
-                #expect(await second == .lost(reason))
+                // Under load it may come after the end, and is not sent at all.
+                switch await second {
+                case .lost(let why)?: #expect(why == reason)
+                case .notConnected(let why)?: #expect(why.contains(reason))
+                case let other:
+                    Issue.record("neither lost nor refused: \(String(describing: other))")
+                }
                 #expect(await connection.closed() == .lost(reason))
             }
         }
