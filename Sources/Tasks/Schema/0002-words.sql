@@ -30,10 +30,13 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
 $$;
 
 -- When a task is tried again: two seconds, doubled with each attempt, at most an hour; half of it to
--- one and a half, so that what failed together does not come back together.
-CREATE FUNCTION sandboxd.backoff(p_attempt smallint) RETURNS interval
+-- one and a half, so that what failed together does not come back together. What the job could not
+-- help waits for half a minute at most.
+CREATE FUNCTION sandboxd.backoff(p_attempt smallint, p_verdict text) RETURNS interval
 LANGUAGE sql VOLATILE AS $$
-    SELECT make_interval(secs => least(3600, power(2, least(p_attempt, 16))) * (0.5 + random()))
+    SELECT make_interval(secs => least(
+        CASE WHEN p_verdict IN ('engine_error', 'lease_lost') THEN 20 ELSE 3600 END,
+        power(2, least(p_attempt, 16))) * (0.5 + random()))
 $$;
 
 -- Begins a new period of a budget whose period is over. The caller holds the row's lock. Time only

@@ -90,7 +90,7 @@ BEGIN
         FROM priced p
     ), again AS (
         INSERT INTO sandboxd.task_delayed (run_at, task_id, lane, rank, fence, attempt)
-        SELECT now() + sandboxd.backoff(e.attempt), e.task_id, e.lane, e.rank, e.fence + 1,
+        SELECT now() + sandboxd.backoff(e.attempt, e.verdict), e.task_id, e.lane, e.rank, e.fence + 1,
             e.attempt + 1
         FROM ended e WHERE e.state = 0 AND e.verdict <> 'snoozed'
     ), back AS (
