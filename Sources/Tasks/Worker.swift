@@ -57,6 +57,8 @@ package actor Worker {
     /// Ends that came before there was anybody to tell.
     private var endedEarly: [LeaseKey: LeaseOrder.Why] = [:]
     private var lastUsage: [LeaseKey: Charge] = [:]
+    /// Leases that `settleUnheard` found once.
+    private var suspects: Set<LeaseKey> = []
     private var watchers: [@Sendable (State) -> Void] = []
 
     /// The present state.
@@ -247,6 +249,23 @@ package actor Worker {
         book.settled(key)
         lastUsage[key] = nil
         return settlement
+    }
+
+    /// Settles leases that the database gave this worker in an answer that never came: a connection was
+    /// lost on the way. Nothing ran. Otherwise the heartbeats would keep them for ever. One is taken
+    /// for such when two calls in a row find it; should its answer still come, the fence decides.
+    package func settleUnheard() async throws(TaskError) -> [LeaseKey] {
+        let worker = try registered()
+        let before = Set(book.held)
+        let unheard = try await queue.leases(of: worker).subtracting(before).subtracting(book.held)
+        let overdue = unheard.intersection(suspects)
+        suspects = unheard
+        guard !overdue.isEmpty else { return [] }
+        _ = try await queue.settle(
+            worker: worker,
+            overdue.map { Completion(key: $0, verdict: "engine_error", charge: Charge()) }
+        )
+        return overdue.sorted { ($0.task, $0.fence) < ($1.task, $1.fence) }
     }
 
     /// The leases that this node holds or has yet to settle.

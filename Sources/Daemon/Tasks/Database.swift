@@ -220,6 +220,9 @@ struct Database: Sendable {
             if last.since.advanced(by: timeToLive * 2) < now { stale.append((worker, count)) }
         }
         seen = seen.filter { beats[$0.key] != nil }
+        for key in try await worker.settleUnheard() {
+            logger.notice("lease \(key) came in an answer that was lost, and is settled")
+        }
         for key in try await queue.sweep(stale: stale) {
             logger.notice("attempt \(key) was lost with its node, and is settled")
         }

@@ -29,8 +29,6 @@ actor TaskRunner {
     private var running: [Int: (attempt: AttemptID, sandbox: Sandbox)] = [:]
     /// What the database was told last.
     private var isWaiting = false
-    /// Whether there is more in the queue than the last lease took, for all that is known.
-    private var mayHaveMore = false
 
     init(_ database: Database, runs: RunService, records: AttemptRecords, logger: Logger) {
         queue = database.queue

@@ -102,6 +102,28 @@ struct LostNodeTests {
         daemon.stop()
     }
 
+    @Test("a lease whose answer was lost is given up, and its task runs")
+    func unheard() throws {
+        let database = try TestDatabase()
+        let daemon = try TestDaemon(["--database", database.string])
+        _ = try daemon.api.task(try daemon.api.submit(["true"]), is: ["succeeded"])
+        // As if the daemon's own lease had been answered into a connection that was gone.
+        try daemon.api.send("POST", "/v1/drain", .object(["draining": .bool(true)]))
+        let id = try daemon.api.submit(["true"])
+        try database.query(
+            """
+            UPDATE sandboxd.workers SET draining = false;
+            SELECT task_id FROM sandboxd.lease((SELECT max(worker_id) FROM sandboxd.workers), 1);
+            """
+        )
+        let task = try daemon.api.task(id, is: ["succeeded"], within: .seconds(40))
+        let verdicts = task["attempts"]?.elements.compactMap { $0["verdict"]?.text }
+        // One transaction: the daemon cannot come in between.
+        #expect(verdicts == ["engine_error", "ok"])
+        try Self.expectBalanced(database)
+        daemon.stop()
+    }
+
     @Test("a daemon that is told to stop gives its tasks back, and their attempts do not count")
     func stopped() throws {
         let database = try TestDatabase()
