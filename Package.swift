@@ -42,6 +42,11 @@ let package = Package(
         .target(name: "CLinux", cSettings: strictC),
         .target(name: "CChannel", cSettings: strictC),
         .target(
+            name: "CCurl",
+            cSettings: strictC,
+            linkerSettings: [.linkedLibrary("curl")]
+        ),
+        .target(
             name: "CPostgres",
             cSettings: strictC,
             linkerSettings: [.linkedLibrary("pq")]
@@ -58,7 +63,7 @@ let package = Package(
         ),
         .target(
             name: "Policy",
-            dependencies: ["CSeccomp", .product(name: "Yams", package: "Yams")],
+            dependencies: ["CSeccomp", "JSON", .product(name: "Yams", package: "Yams")],
             swiftSettings: strict
         ),
         .target(
@@ -71,10 +76,23 @@ let package = Package(
             swiftSettings: strict
         ),
         .target(
+            name: "DockerAPI",
+            dependencies: [
+                "CCurl",
+                "CLinux",
+                "JSON",
+                "Kernel",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: strict
+        ),
+        .target(
             name: "Spawner",
             dependencies: [
                 "CChannel",
                 "CLinux",
+                "DockerAPI",
+                "JSON",
                 "Kernel",
                 "Policy",
                 .product(name: "Crypto", package: "swift-crypto"),
@@ -140,6 +158,7 @@ let package = Package(
             dependencies: [
                 "CLinux",
                 "Client",
+                "DockerAPI",
                 "Images",
                 "JSON",
                 "Kernel",
@@ -156,6 +175,7 @@ let package = Package(
             dependencies: [
                 "CChannel",
                 "CLinux",
+                "DockerAPI",
                 "Images",
                 "JSON",
                 "Kernel",
@@ -187,7 +207,7 @@ let package = Package(
         ),
         .testTarget(
             name: "PolicyTests",
-            dependencies: ["CSeccomp", "Policy"],
+            dependencies: ["CSeccomp", "JSON", "Policy"],
             exclude: ["Golden"],
             swiftSettings: strict
         ),
@@ -214,6 +234,16 @@ let package = Package(
             swiftSettings: strict
         ),
         .testTarget(name: "KernelTests", dependencies: ["Kernel"], swiftSettings: strict),
+        .testTarget(
+            name: "DockerAPITests",
+            dependencies: [
+                "DockerAPI",
+                "JSON",
+                "Kernel",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: strict
+        ),
         .testTarget(
             name: "SpawnerTests",
             dependencies: ["Spawner", "CChannel"],

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -29,23 +30,64 @@ int clx_pipe(int fds[2], int flags) {
     return pipe2(fds, O_CLOEXEC | flags);
 }
 
+/// Has packets carry their writer's process id, and makes room for several messages. The kernel
+/// doubles the size and keeps its own book-keeping in it.
+static int prepare_end(int fd, int message_bytes, int wants_writer) {
+    const int room = message_bytes * 4;
+    if (wants_writer &&
+        setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &wants_writer, sizeof wants_writer) < 0) {
+        return -1;
+    }
+    return setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
+}
+
+/// Closes `fd` and keeps errno.
+static int give_up(int fd) {
+    const int code = errno;
+    close(fd);
+    errno = code;
+    return -1;
+}
+
 int clx_channel_pair(int fds[2], int message_bytes) {
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0) {
         return -1;
     }
-    const int one = 1;
-    // The kernel doubles the size and keeps its own book-keeping in it; several messages must fit.
-    const int room = message_bytes * 4;
-    if (setsockopt(fds[0], SOL_SOCKET, SO_PASSCRED, &one, sizeof one) < 0 ||
-        setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &room, sizeof room) < 0 ||
-        setsockopt(fds[1], SOL_SOCKET, SO_SNDBUF, &room, sizeof room) < 0) {
-        const int code = errno;
-        close(fds[0]);
-        close(fds[1]);
-        errno = code;
-        return -1;
+    if (prepare_end(fds[0], message_bytes, 1) < 0 || prepare_end(fds[1], message_bytes, 0) < 0) {
+        (void)give_up(fds[0]);
+        return give_up(fds[1]);
     }
     return 0;
+}
+
+int clx_channel_listen(const char *path) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof address.sun_path) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    strcpy(address.sun_path, path);
+    const int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) {
+        return -1;
+    }
+    if (bind(fd, (const struct sockaddr *)&address, sizeof address) < 0 || listen(fd, 1) < 0) {
+        return give_up(fd);
+    }
+    return fd;
+}
+
+int clx_channel_accept(int listener, int message_bytes) {
+    const int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    if (fd < 0) {
+        return -1;
+    }
+    return prepare_end(fd, message_bytes, 1) < 0 ? give_up(fd) : fd;
+}
+
+int clx_peer_of(int fd, struct clx_peer *ret_peer) {
+    socklen_t length = sizeof *ret_peer;
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, ret_peer, &length);
 }
 
 ssize_t clx_send(int fd, const void *first, size_t first_size, const void *second,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import CLinux
+internal import DockerAPI
 internal import Glibc
 internal import Hummingbird
 internal import Images
@@ -16,7 +17,7 @@ struct Daemon {
     private let configuration: Configuration
     private let lock: Descriptor
     private let cgroups: any CgroupTree
-    private let engine: NativeEngine
+    private let engines: Engines
     private let runs: RunService
     private let database: Database?
     private let runner: TaskRunner?
@@ -58,20 +59,19 @@ struct Daemon {
             records: recordsPath,
             sharing: lock
         )
-        do throws(SpawnError) {
-            let loop = try Self.eventLoop()
-            let ids = try SubordinateIDs(user: Self.userName(), uid: getuid())
-            engine = NativeEngine(
-                loop: loop,
-                program: program,
-                cgroups: cgroups,
-                ids: ids,
-                sparesPerImage: configuration.spares,
-                without: configuration.missingLayers
-            )
-        } catch {
-            throw .engine(error)
-        }
+        let (loop, ids) = try Self.loopAndIDs()
+        let native = NativeEngine(
+            loop: loop,
+            program: program,
+            cgroups: cgroups,
+            ids: ids,
+            sparesPerImage: configuration.spares,
+            without: configuration.missingLayers
+        )
+        engines = Engines(
+            native: native,
+            docker: try Self.docker(configuration, cgroups, ids, program, on: loop)
+        )
         let store = try Self.hosting("opening the artifact store") { () throws(Errno) in
             try ArtifactStore(path: configuration.state + "/artifacts")
         }
@@ -80,7 +80,7 @@ struct Daemon {
         self.database = database
         runs = RunService(
             catalogue: catalogue,
-            engine: engine,
+            engines: engines,
             store: store,
             admission: Admission(capacityBytes: configuration.memoryBytes),
             ledger: database.map {
@@ -101,7 +101,7 @@ struct Daemon {
             TaskRunner($0, runs: runs, records: records, logger: logger)
         }
         reaper = Reaper(
-            engine: engine,
+            engines: engines.all,
             cgroups: cgroups,
             records: records,
             artifacts: store,
@@ -120,7 +120,9 @@ struct Daemon {
     /// everything is taken down.
     func run() async throws {
         let failure = await serve()
-        await engine.stop()
+        await engines.native.stop()
+        // Empty, unless something stays that the next start's reaper sees.
+        rmdir(configuration.state + "/containers")
         unlink(configuration.socket)
         for attempt in cgroups.inventory() {
             // What cannot be removed now is swept at the next start, which says so.
@@ -147,12 +149,23 @@ struct Daemon {
                 group.addTask { await database.run(runner, profiles: policies) }
             }
             group.addTask { await reaper.run() }
+            if let docker = engines.docker { group.addTask { await greet(docker) } }
             var failure: (any Error)?
             do { try await server.run() } catch { failure = error }
             await runs.stop()
             await database?.close()
             group.cancelAll()
             return failure
+        }
+    }
+
+    /// Asks the container engine what it is, so that `status` can tell before the first run.
+    private func greet(_ docker: DockerEngine) async {
+        do throws(SpawnError) {
+            let info = try await docker.probe()
+            logger.info("runs can go to \(info.engine)")
+        } catch {
+            logger.warning("no run goes to the container engine: \(error)")
         }
     }
 
@@ -180,10 +193,40 @@ struct Daemon {
         }
     }
 
-    private static func eventLoop() throws(SpawnError) -> EventLoop {
-        do throws(Errno) { return try EventLoop() } catch {
-            throw .host(doing: "making the event loop", error)
+    /// The thread that engines live on, and the ids that their sandboxes run under.
+    private static func loopAndIDs() throws(DaemonError) -> (EventLoop, SubordinateIDs) {
+        let loop = try hosting("making the event loop") { () throws(Errno) in try EventLoop() }
+        do throws(SpawnError) {
+            return (loop, try SubordinateIDs(user: userName(), uid: getuid()))
+        } catch {
+            throw .engine(error)
         }
+    }
+
+    private static func docker(
+        _ configuration: Configuration,
+        _ cgroups: any CgroupTree,
+        _ ids: SubordinateIDs,
+        _ program: InitProgram,
+        on loop: EventLoop
+    ) throws(DaemonError) -> DockerEngine? {
+        guard let address = configuration.docker else { return nil }
+        let containers = configuration.state + "/containers"
+        do throws(Errno) { _ = try kernel { mkdir(containers, 0o700) } } catch {
+            if error != .fileExists { throw .host(doing: "making \(containers)", error) }
+        }
+        return DockerEngine(
+            DockerClient(address, on: loop),
+            loop: loop,
+            cgroups: cgroups,
+            ids: ids,
+            configuration: DockerEngine.Configuration(
+                node: try StateDirectory.nodeID(configuration.state),
+                directory: containers,
+                program: program
+            ),
+            without: configuration.missingLayers
+        )
     }
 
     private static func userName() -> String {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+internal import Spawner
 
 /// Something that is there and belongs to nothing that lives, or the other way round.
 package struct Leak: Sendable, Hashable, Comparable {
@@ -7,6 +8,10 @@ package struct Leak: Sendable, Hashable, Comparable {
         case cgroup
         /// A mount inside of the state directory.
         case mount
+        /// A container of this node's that serves no attempt.
+        case container
+        /// What a container was given, of no container.
+        case directory
         /// A record of an attempt that this daemon does not have.
         case record
         /// A lease of this node's that nothing here runs.
@@ -23,6 +28,14 @@ package struct Leak: Sendable, Hashable, Comparable {
     package init(_ kind: Kind, _ name: String) {
         self.kind = kind
         self.name = name
+    }
+
+    /// Of an engine.
+    init(_ stray: Stray) {
+        switch stray.kind {
+        case .container: self.init(.container, stray.name)
+        case .directory: self.init(.directory, stray.name)
+        }
     }
 
     package static func < (left: Leak, right: Leak) -> Bool {

@@ -14,7 +14,7 @@ package actor Reaper {
     /// How often artifacts are looked through, in sweeps: about once an hour.
     private static let sweepsPerExpiry = 1200
 
-    private let engine: any Engine
+    private let engines: [any Engine]
     private let cgroups: any CgroupTree
     private let records: AttemptRecords
     private let artifacts: ArtifactStore
@@ -24,11 +24,12 @@ package actor Reaper {
     private let worker: Worker?
     private let report: @Sendable (String) -> Void
     private var suspects: Set<String> = []
+    private var suspectStrays: [Set<Stray>] = []
 
     /// `state` is the daemon's directory; artifacts are kept for `keeping`; `report` is told of each
     /// thing removed.
     package init(
-        engine: any Engine,
+        engines: [any Engine],
         cgroups: any CgroupTree,
         records: AttemptRecords,
         artifacts: ArtifactStore,
@@ -38,7 +39,7 @@ package actor Reaper {
         worker: Worker?,
         report: @escaping @Sendable (String) -> Void
     ) {
-        self.engine = engine
+        self.engines = engines
         self.cgroups = cgroups
         self.records = records
         self.artifacts = artifacts
@@ -73,6 +74,26 @@ package actor Reaper {
             }
         }
         suspects = strays
+        await sweepEngines()
+    }
+
+    /// Removes what engines hold for this node and no cell of theirs has, at two looks in a row.
+    private func sweepEngines() async {
+        var seen: [Set<Stray>] = []
+        for (index, engine) in engines.enumerated() {
+            let strays = await engine.strays()
+            let before = suspectStrays.indices.contains(index) ? suspectStrays[index] : []
+            for stray in strays.intersection(before) {
+                do throws(SpawnError) {
+                    try await engine.remove(stray)
+                    report("removed the \(stray.kind) \(stray.name), which was left behind")
+                } catch {
+                    report("the \(stray.kind) \(stray.name) was left behind and stays: \(error)")
+                }
+            }
+            seen.append(strays)
+        }
+        suspectStrays = seen
     }
 
     private func expire() async {
@@ -98,6 +119,9 @@ package actor Reaper {
         for mount in (try? MountTable())?.mounts ?? [] where mount.target.hasPrefix(state + "/") {
             leaks.insert(Leak(.mount, mount.target))
         }
+        for engine in engines {
+            for stray in await engine.strays() { leaks.insert(Leak(stray)) }
+        }
         for name in records.strays() { leaks.insert(Leak(.record, name)) }
         guard let queue, let worker, case .registered(let number) = await worker.state else {
             return leaks
@@ -118,6 +142,8 @@ package actor Reaper {
     private func strayCgroups() async -> Set<String> {
         // The tree first: a cell that is made in between is in the inventory.
         let there = cgroups.inventory()
-        return there.subtracting(await engine.inventory)
+        var known: Set<String> = []
+        for engine in engines { known.formUnion(await engine.inventory) }
+        return there.subtracting(known)
     }
 }

@@ -14,10 +14,30 @@ package struct Cell: Sendable {
     package var hostInitUser: UInt32
     package var hostJobUser: UInt32
     package var hostJobGroup: UInt32
+    /// Tasks in the cgroup that are not the job's: init, and whatever else the engine needs.
+    package var ownTasks: UInt32 = 1
+    /// The engine's id of the container that it is in; nil where the kernel's parts are all.
+    package var container: String?
 }
 
 /// Tells, once and on the engine's loop, of init's process: its pidfd, or why there is none.
 package typealias Launched = @Sendable (Result<Descriptor, SpawnError>) -> Void
+
+/// Something that an engine made and that serves nobody any more.
+package struct Stray: Sendable, Hashable {
+    package enum Kind: String, Sendable {
+        case container
+        case directory
+    }
+
+    package var kind: Kind
+    package var name: String
+
+    package init(_ kind: Kind, _ name: String) {
+        self.kind = kind
+        self.name = name
+    }
+}
 
 /// What makes containers. It only makes an isolated place with init in it, says which cgroup meters
 /// it, and takes back what it gave; everything else is `Sandbox`, the same for every engine.
@@ -40,6 +60,13 @@ package protocol Engine: Actor {
     /// them was left behind.
     var inventory: Set<String> { get }
 
-    /// Takes the ids back; called when every process of the cell is dead.
-    func end(_ cell: Cell)
+    /// Takes back what it gave. Every process of the cell is dead, or the engine can end those that
+    /// are not (`Cell.container`). Answers what of it is left, each in a sentence.
+    func end(_ cell: Cell) async -> [String]
+
+    /// What is there of this daemon's and serves no cell, beside cgroups.
+    func strays() async -> Set<Stray>
+
+    /// Removes one of them; throws when it stays.
+    func remove(_ stray: Stray) async throws(SpawnError)
 }

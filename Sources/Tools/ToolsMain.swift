@@ -4,7 +4,7 @@ internal import ArgumentParser
 /// The commands that need libraries which `sandboxd run` does not: `sandboxd` executes this program
 /// for them.
 @main
-struct ToolsMain: ParsableCommand {
+struct ToolsMain: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "sandboxd",
         abstract: "Looks after tasks, budgets, profiles, images and this machine.",

@@ -25,21 +25,13 @@
 #include <linux/sched.h>
 #include <linux/wait.h>
 
+#include "birth.h"
 #include "channel.h"
 #include "init.h"
+#include "signals.h"
 #include "sys.h"
 #include "template.h"
 #include "text.h"
-
-#define KERNEL_SIGNAL_BYTES 8
-
-/// As the kernel's rt_sigaction wants it.
-struct kernel_sigaction {
-    void (*handler)(int);
-    unsigned long flags;
-    void (*restorer)(void);
-    uint64_t mask;
-};
 
 /// Dies with the parent; refuses to go on when the parent died first. The signal is lost at every
 /// change of credentials, so this comes again after each.
@@ -86,149 +78,19 @@ int launch(int channel, const char *layers) {
     return fail(channel, SBX_STEP_EXECVE, error);
 }
 
-static int write_file(const char *path, const char *bytes, size_t length) {
-    long fd = sys4(__NR_openat, SYS_AT_FDCWD, path, SYS_O_WRONLY | SYS_O_CLOEXEC, 0);
-    if (fd < 0) {
-        return (int)fd;
-    }
-    long wrote = sys3(__NR_write, fd, bytes, length);
-    sys_close((int)fd);
-    return wrote < 0 ? (int)wrote : 0;
-}
-
-/// Maps the child's 0 to `init_id` and its job id to `job_id`, both of this launcher's namespace.
-static int map_ids(long pid, const char *which, uint32_t init_id, uint32_t job_id) {
-    char path_bytes[64];
-    char map_bytes[64];
-    struct text path = TEXT(path_bytes);
-    struct text map = TEXT(map_bytes);
-    text_add(&path, "/proc/");
-    text_add_number(&path, (uint64_t)pid);
-    text_add(&path, which);
-    text_add(&map, "0 ");
-    text_add_number(&map, init_id);
-    text_add(&map, " 1\n");
-    text_add_number(&map, SBX_JOB_ID);
-    text_add(&map, " ");
-    text_add_number(&map, job_id);
-    text_add(&map, " 1\n");
-    return path.overflow || map.overflow ? -SYS_EOVERFLOW
-                                         : write_file(path_bytes, map_bytes, map.used);
-}
-
-static uint64_t namespaces(uint32_t layers) {
-    uint64_t flags = CLONE_NEWUSER | CLONE_NEWNS;
-    flags |= layers & SBX_LAYER_PID_NAMESPACE ? CLONE_NEWPID : 0;
-    flags |= layers & SBX_LAYER_NETWORK_NAMESPACE ? CLONE_NEWNET : 0;
-    flags |= layers & SBX_LAYER_IPC_NAMESPACE ? CLONE_NEWIPC : 0;
-    flags |= layers & SBX_LAYER_UTS_NAMESPACE ? CLONE_NEWUTS : 0;
-    return flags;
-}
-
-/// In the new process: keeps only the control channel, waits until the ids are mapped, and
-/// becomes init.
-static _Noreturn void become_init(int channel, int mapped) {
-    char byte;
-    long got = sys3(__NR_read, mapped, &byte, 1);
-    if (got != 1) {
-        sys_exit(125);
-    }
-    sys_close(mapped);
-    sys_exit(init(channel));
-}
-
-/// Makes one sandbox's process 1. On success `*ret_pidfd` is the caller's.
-static int make_sandbox(const struct sbx_launch *request, int channel, int cgroup, int *ret_pidfd,
-                        int *ret_step) {
-    int mapped[2];
-    int pidfd = -1;
-    *ret_step = SBX_STEP_CLONE;
-    long done = sys2(__NR_pipe2, mapped, SYS_O_CLOEXEC);
-    if (done < 0) {
-        return (int)done;
-    }
-    struct clone_args arguments = {
-        .flags = CLONE_PIDFD | CLONE_CLEAR_SIGHAND | namespaces(request->layers) |
-                 (cgroup >= 0 ? CLONE_INTO_CGROUP : 0),
-        .pidfd = (uint64_t)(uintptr_t)&pidfd,
-        .exit_signal = SIGCHLD,
-        .cgroup = cgroup >= 0 ? (uint64_t)cgroup : 0,
-    };
-    long pid = sys2(__NR_clone3, &arguments, sizeof arguments);
-    if (pid == 0) {
-        become_init(channel, mapped[0]);
-    }
-    sys_close(mapped[0]);
-    int error = (int)pid;
-    if (pid > 0) {
-        *ret_step = SBX_STEP_ID_MAP;
-        error = map_ids(pid, "/gid_map", request->init_id, request->job_id);
-        if (error == 0) {
-            error = map_ids(pid, "/uid_map", request->init_id, request->job_id);
-        }
-        if (error == 0) {
-            (void)sys3(__NR_write, mapped[1], "x", 1);
-            *ret_pidfd = pidfd;
-        } else {
-            (void)sys2(__NR_kill, pid, SIGKILL);
-            sys_close(pidfd);
-        }
-    }
-    sys_close(mapped[1]);
-    return error < 0 ? error : 0;
-}
-
-static int answer_launch(int channel, struct packet *packet) {
-    const struct sbx_launch *request = (const struct sbx_launch *)packet->bytes;
-    struct sbx_launched launched = {.tag = request->tag};
-    int pidfd = -1;
-    size_t wanted = request->into_cgroup == 1 ? 2 : 1;
-    if (packet->header.type != SBX_LAUNCH || packet->length != sizeof *request ||
-        packet->fd_count != wanted) {
-        packet_close(packet);
-        return -SYS_EPROTO;
-    }
-    int cgroup = wanted == 2 ? packet->fds[1] : -1;
-    launched.error =
-        -make_sandbox(request, packet->fds[0], cgroup, &pidfd, &launched.step);
-    packet_close(packet);
-    int error = channel_send(channel, SBX_LAUNCHED, &launched, sizeof launched, NULL, 0, pidfd);
-    if (pidfd >= 0) {
-        sys_close(pidfd);
-    }
-    return error;
-}
-
-/// An ignored signal survives every execve, and glibc's posix_spawn hands its two internal ones on
-/// ignored. Nothing of the daemon's reaches a job, so all begin anew.
-static void forget_signals(void) {
-    const struct kernel_sigaction action = {0};
-    for (int number = 1; number <= 64; number++) {
-        // Refused for SIGKILL and SIGSTOP, which nobody can ignore.
-        (void)sys4(__NR_rt_sigaction, number, &action, NULL, KERNEL_SIGNAL_BYTES);
-    }
-}
-
-/// Zombies of inits are nobody's: the daemon watches pidfds, and init says by itself how the job
-/// ended. So the kernel reaps them.
-static int leave_no_zombies(void) {
-    const struct kernel_sigaction action = {.flags = SA_NOCLDWAIT};
-    return (int)sys4(__NR_rt_sigaction, SIGCHLD, &action, NULL, KERNEL_SIGNAL_BYTES);
-}
-
 static int serve(int channel) {
     static struct packet packet;
     struct sbx_template_ready ready = {.step = SBX_STEP_ROOT};
-    forget_signals();
+    signals_forget();
     ready.error = -template_make(channel, &packet, &ready.step);
     int error =
         channel_send(channel, SBX_TEMPLATE_READY, &ready, sizeof ready, NULL, 0, -1);
-    if (error < 0 || ready.error != 0 || leave_no_zombies() < 0) {
+    if (error < 0 || ready.error != 0 || signals_leave_no_zombies() < 0) {
         return 125;
     }
     for (;;) {
         int got = channel_receive(channel, &packet);
-        if (got <= 0 || answer_launch(channel, &packet) < 0) {
+        if (got <= 0 || birth_answer(channel, &packet, init) < 0) {
             return got == 0 ? 0 : 125;
         }
     }
@@ -243,7 +105,7 @@ int launch_mapped(int channel, const char *layers) {
     }
     // What a control run leaves out it leaves out here too, or its sandboxes would only be in the
     // launcher's namespaces and never in the host's.
-    error = (int)sys1(__NR_unshare, namespaces(bits) & ~(uint64_t)CLONE_NEWUSER);
+    error = (int)sys1(__NR_unshare, birth_namespaces(bits) & ~(uint64_t)CLONE_NEWUSER);
     if (error < 0) {
         return fail(channel, SBX_STEP_NAMESPACES, error);
     }

@@ -5,8 +5,10 @@
 //
 //   launch LAYERS          the native engine's fork server (launch.c), control on descriptor 3
 //   launch-mapped LAYERS   the same, executed again once its user ids are mapped
+//   container PATH         process 1 of another engine's container (container.c)
 //   janitor PATH…          outlives the daemon and removes what it left (janitor.c)
 //   tether SIGNAL PARENT PROGRAM ARG…   a program that must not outlive the daemon (tether.c)
+#include "container.h"
 #include "janitor.h"
 #include "launch.h"
 #include "sys.h"
@@ -22,6 +24,9 @@ static int run(int argc, const char *const *argv) {
     }
     if (argc >= 3 && text_equal(argv[1], "launch-mapped")) {
         return launch_mapped(INHERITED_FD, argv[2]);
+    }
+    if (argc == 3 && text_equal(argv[1], "container")) {
+        return container(argv[2]);
     }
     if (argc >= 3 && text_equal(argv[1], "janitor")) {
         return janitor(INHERITED_FD, argc - 2, argv + 2);

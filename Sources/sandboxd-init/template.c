@@ -9,6 +9,7 @@
 #include <linux/fcntl.h>
 #include <linux/mount.h>
 
+#include "inherited.h"
 #include "sys.h"
 #include "text.h"
 
@@ -33,9 +34,17 @@ static int make_directory(const char *path, unsigned mode) {
     return (int)sys3(__NR_mkdirat, SYS_AT_FDCWD, path, mode);
 }
 
+/// Whether the root is a container's, which is there already.
+static int is_inherited(const struct sbx_template *wanted) {
+    return wanted->root[0] == 0;
+}
+
 /// The image, bound onto itself so that it is a mount, and made read-only.
 static int make_root(const struct sbx_template *wanted) {
     int error = mount_at(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
+    if (error == 0 && is_inherited(wanted)) {
+        return inherited_root_enter((wanted->layers & SBX_LAYER_READ_ONLY_ROOT) != 0);
+    }
     if (error == 0) {
         error = mount_at(wanted->root, wanted->root, NULL, MS_BIND, NULL);
     }
@@ -118,6 +127,9 @@ static int make_synthetic(const struct packet *packet) {
 
 /// The old root goes; what is left is the image with its own /dev and /proc.
 static int enter_root(const struct sbx_template *wanted) {
+    if (is_inherited(wanted)) {
+        return inherited_root_finish();
+    }
     // Only the owner of a PID namespace may mount its /proc.
     int is_own = (wanted->layers & SBX_LAYER_PID_NAMESPACE) != 0;
     int error = is_own ? mount_at("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL)

@@ -171,7 +171,9 @@ struct sbx_synthetic {
     char name[64];
 };
 
-/// What all sandboxes of one launcher share. `root` is the image's absolute path on the host.
+/// What all sandboxes of one launcher share. `root` is the image's absolute path on the host; empty is
+/// the root that the receiver has already: a container's. There it comes on the control channel,
+/// before PREPARE, and has no answer but FAILED.
 /// `synthetic_count` SYNTHETIC messages follow.
 struct sbx_template {
     struct sbx_header header;

@@ -18,12 +18,29 @@ int clx_memfd_create(const char *_Nonnull name, int allow_sealing);
 /// Makes a memfd unchangeable for good: no write, no resize, no further seal.
 int clx_memfd_seal(int fd);
 
+/// What SO_PEERCRED answers: struct ucred, which Glibc's module hides.
+struct clx_peer {
+    int32_t pid;
+    uint32_t uid;
+    uint32_t gid;
+};
+
 /// pipe2(2) with O_CLOEXEC, plus `flags`.
 int clx_pipe(int fds[_Nonnull 2], int flags);
 
 /// A SOCK_SEQPACKET pair, close-on-exec. Packets that arrive at the first end carry the writer's
 /// process id (SO_PASSCRED). Both ends take whole messages of up to `message_bytes`.
 int clx_channel_pair(int fds[_Nonnull 2], int message_bytes);
+
+/// A SOCK_SEQPACKET socket that listens at `path` for one connection, close-on-exec, non-blocking.
+int clx_channel_listen(const char *_Nonnull path);
+
+/// Takes the connection that is waiting: an end like the first of `clx_channel_pair`. EAGAIN when
+/// nobody is there.
+int clx_channel_accept(int listener, int message_bytes);
+
+/// Who connected a Unix socket (SO_PEERCRED), as this process sees it.
+int clx_peer_of(int fd, struct clx_peer *_Nonnull ret_peer);
 
 /// Sends one packet made of two pieces, with descriptors, without waiting (EAGAIN when full).
 ssize_t clx_send(int fd, const void *_Nonnull first, size_t first_size,
@@ -56,13 +73,6 @@ int clx_thread(void (*_Nonnull body)(void *_Nullable), void *_Nullable context);
 
 /// gettid(2).
 pid_t clx_gettid(void);
-
-/// What SO_PEERCRED answers: struct ucred, which Glibc's module hides.
-struct clx_peer {
-    int32_t pid;
-    uint32_t uid;
-    uint32_t gid;
-};
 
 /// open(2) without its variadic mode: O_CLOEXEC is added.
 int clx_open(const char *_Nonnull path, int flags);

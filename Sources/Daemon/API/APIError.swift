@@ -11,7 +11,10 @@ enum APIError: Error, CustomStringConvertible {
     case unknownProfile(String, known: [String])
     case policy(PolicyError)
     case image(ImageError)
-    case noEngine(profile: String, wanted: [EngineKind])
+    /// The profile does not run on the engine that was asked for.
+    case noEngine(profile: String, wanted: EngineKind, allowed: [EngineKind])
+    /// None of the engines that the profile runs on is there and works.
+    case engineUnavailable(profile: String, reasons: [String])
     case notAdmitted(Admission.Refusal)
     case tooLarge(limitBytes: Int)
     case noArtifact(String)
@@ -28,9 +31,9 @@ enum APIError: Error, CustomStringConvertible {
     /// Its HTTP status.
     var status: HTTPResponse.Status {
         switch self {
-        case .invalid, .policy: .badRequest
+        case .invalid, .policy, .noEngine: .badRequest
         case .unknownProfile, .noArtifact, .noTask: .notFound
-        case .image, .noEngine, .noDatabase, .diskFull: .serviceUnavailable
+        case .image, .engineUnavailable, .noDatabase, .diskFull: .serviceUnavailable
         case .runsAlready: .conflict
         case .tasks(let error): Self.status(error)
         case .notAdmitted(.stopping): .serviceUnavailable
@@ -47,7 +50,8 @@ enum APIError: Error, CustomStringConvertible {
         case .unknownProfile: "unknown_profile"
         case .policy: "loosening"
         case .image: "image"
-        case .noEngine: "engine"
+        case .noEngine: "wrong_engine"
+        case .engineUnavailable: "engine"
         case .notAdmitted(.stopping): "stopping"
         case .notAdmitted(.neverFits): "never_fits"
         case .notAdmitted: "memory"
@@ -65,6 +69,7 @@ enum APIError: Error, CustomStringConvertible {
     var retryAfterSeconds: Int? {
         switch self {
         case .notAdmitted(.memory): 1
+        case .engineUnavailable: 5
         case .notAdmitted(.stopping), .tasks(.unavailable): 5
         case .tasks(.exhausted), .diskFull: 60
         default: nil
@@ -78,9 +83,12 @@ enum APIError: Error, CustomStringConvertible {
             "there is no profile '\(name)' (known: \(known.joined(separator: ", ")))"
         case .policy(let error): "\(error)"
         case .image(let error): "\(error)"
-        case .noEngine(let profile, let wanted):
-            "profile '\(profile)' runs on \(wanted.map(\.rawValue).joined(separator: ", ")) only, "
-                + "and this daemon has the engine native"
+        case .noEngine(let profile, let wanted, let allowed):
+            "profile '\(profile)' does not run on the engine \(wanted.rawValue): it allows "
+                + allowed.map(\.rawValue).joined(separator: ", ")
+        case .engineUnavailable(let profile, let reasons):
+            "no engine of profile '\(profile)' can be used now: "
+                + reasons.joined(separator: "; ")
         case .notAdmitted(let refusal): "\(refusal)"
         case .tooLarge(let limit): "the body is larger than \(limit) bytes"
         case .noArtifact(let digest): "there is no artifact with sha256 '\(digest)'"

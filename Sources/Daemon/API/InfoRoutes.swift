@@ -46,6 +46,7 @@ struct InfoRoutes: Sendable {
         let memory: JSONObject = [
             "capacity_bytes": admission.capacityBytes, "reserved_bytes": admission.reservedBytes,
         ]
+        let docker = await dockerStatus()
         let queue = queueStatus
         let space = runs.disk.look()
         let disk: JSONObject = [
@@ -54,11 +55,20 @@ struct InfoRoutes: Sendable {
         ]
         return try JSONAnswer.response(
             [
-                "native": native, "memory": memory, "runs": admission.runs,
+                "native": native, "docker": docker, "memory": memory, "runs": admission.runs,
                 "finished": status.finished, "queue": queue,
                 "disk": disk,
             ] as JSONObject
         )
+    }
+
+    /// What the container engine is, and whether it works; null without one.
+    private func dockerStatus() async -> JSONObject? {
+        guard let status = await runs.engines.docker?.status() else { return nil }
+        return [
+            "ready": status.reason == nil, "engine": status.engine, "caps": status.caps,
+            "reason": status.reason,
+        ]
     }
 
     /// Whether tasks can come in, and whether budgets can pay; null without a database.

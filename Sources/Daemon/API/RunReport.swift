@@ -86,7 +86,7 @@ enum RunReport {
     }
 
     private static func receipt(_ receipt: Receipt) -> JSONObject {
-        [
+        var object: JSONObject = [
             "clean": receipt.isClean,
             "init_dead": receipt.initDead,
             "processes_left": receipt.processesLeft,
@@ -94,6 +94,8 @@ enum RunReport {
             "namespaces_released": receipt.namespacesReleased,
             "problems": receipt.problems,
         ]
+        if let removed = receipt.containerRemoved { object.add("container_removed", removed) }
+        return object
     }
 
     private static func artifact(_ artifact: Artifact) -> JSONObject {

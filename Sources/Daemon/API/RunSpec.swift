@@ -8,7 +8,7 @@ internal import Spawner
 struct RunSpec: Decodable, Sendable {
     private static let keys = [
         "profile", "argv", "stdin", "stdin_base64", "stdin_stream", "env", "files", "limits",
-        "cwd", "artifacts", "budget", "key",
+        "cwd", "artifacts", "budget", "key", "engine",
     ]
     /// What only the queue writes: inputs that it keeps apart.
     private static let queueKeys = ["stdin_sha256"]
@@ -23,6 +23,8 @@ struct RunSpec: Decodable, Sendable {
     var collectsArtifacts: Bool
     /// Names the standard input among the queue's blobs.
     var inputDigest: String?
+    /// The engine to run on; nil is the profile's choice.
+    var engine: EngineKind?
     /// Who pays; nil is the default budget.
     var budget: String?
     /// The caller's name for this run: asked for again, it is not done again.
@@ -49,6 +51,13 @@ struct RunSpec: Decodable, Sendable {
         limits = try body.value("limits") ?? LimitsSpec()
         workingDirectory = try body.value("cwd")
         collectsArtifacts = try body.value("artifacts") ?? true
+        if let name: String = try body.value("engine") {
+            guard let engine = EngineKind(rawValue: name) else {
+                let known = EngineKind.allCases.map(\.rawValue).joined(separator: ", ")
+                throw APIError.invalid("'engine' is '\(name)': there are \(known)")
+            }
+            self.engine = engine
+        }
         budget = try body.value("budget")
         key = try body.value("key")
         inputDigest = try body.value("stdin_sha256")

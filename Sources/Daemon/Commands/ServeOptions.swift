@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import ArgumentParser
+internal import DockerAPI
 internal import Glibc
 internal import Kernel
 internal import Spawner
@@ -63,6 +64,14 @@ struct ServeOptions: ParsableArguments {
     @Option(help: "Days that ended tasks, their attempts and artifacts are kept.")
     var keepDays = 30
 
+    @Option(
+        help: """
+            The socket of a rootless Docker or Podman, as unix:///PATH, or 'none'. Default: \
+            $DOCKER_HOST, else none.
+            """
+    )
+    var docker: String?
+
     @Flag(help: "Log every run.")
     var verbose = false
 
@@ -112,6 +121,14 @@ struct ServeOptions: ParsableArguments {
         #endif
     }
 
+    private func dockerAddress() throws -> EngineAddress? {
+        switch docker {
+        case "none": return nil
+        case let text?: return try EngineAddress(text, from: "--docker")
+        case nil: return try EngineAddress.fromEnvironment()
+        }
+    }
+
     /// The same with every default filled in.
     func configuration() throws -> Configuration {
         let place = Place.find()
@@ -132,6 +149,7 @@ struct ServeOptions: ParsableArguments {
             leaseTime: .seconds(leaseTime),
             diskLimitPercent: diskLimit,
             keepDays: keepDays,
+            docker: try dockerAddress(),
             isVerbose: verbose,
             missingLayers: try missingLayers()
         )
@@ -159,6 +177,8 @@ struct Configuration: Sendable {
     var diskLimitPercent: Int
     /// How long what has ended is kept.
     var keepDays: Int
+    /// Where a container engine listens; nil is none.
+    var docker: EngineAddress?
     var isVerbose: Bool
     /// Layers to leave out. Never set but in control runs.
     var missingLayers: [Layer]

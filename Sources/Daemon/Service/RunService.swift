@@ -20,7 +20,7 @@ actor RunService {
     /// The account book; nil when this daemon has no database.
     nonisolated let ledger: Ledger?
     nonisolated let disk: DiskGuard
-    private let engine: NativeEngine
+    nonisolated let engines: Engines
     private let logger: Logger
     private var admission: Admission
     private var going: [AttemptID: Sandbox] = [:]
@@ -29,7 +29,7 @@ actor RunService {
 
     init(
         catalogue: Catalogue,
-        engine: NativeEngine,
+        engines: Engines,
         store: ArtifactStore,
         admission: Admission,
         ledger: Ledger?,
@@ -39,7 +39,7 @@ actor RunService {
         self.ledger = ledger
         self.disk = disk
         self.catalogue = catalogue
-        self.engine = engine
+        self.engines = engines
         self.store = store
         self.admission = admission
         self.logger = logger
@@ -57,7 +57,7 @@ actor RunService {
         Status(
             admission: admission,
             finished: finished,
-            missingLayers: engine.layers.missing
+            missingLayers: engines.native.layers.missing
         )
     }
 
@@ -82,6 +82,7 @@ actor RunService {
         let policy = try APIError.refusing { () throws(PolicyError) in
             try entry.policy.tightened(by: spec.limits.tightening)
         }
+        if let wanted = spec.engine { try Engines.check(wanted, policy) }
         _ = try spec.request(
             attempt: .make(milliseconds: 0),
             policy: policy,
@@ -108,9 +109,7 @@ actor RunService {
         let policy = try APIError.refusing { () throws(PolicyError) in
             try entry.policy.tightened(by: tightening)
         }
-        guard policy.engines.contains(.native) else {
-            throw .noEngine(profile: policy.name, wanted: policy.engines)
-        }
+        let engine = try engines.choice(for: policy, wanted: spec.engine)
         let image = try APIError.refusing { () throws(ImageError) in
             try catalogue.image(of: policy)
         }

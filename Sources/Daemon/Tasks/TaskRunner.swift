@@ -144,7 +144,7 @@ actor TaskRunner {
             case APIError.notAdmitted(.memory), APIError.notAdmitted(.stopping),
                 APIError.diskFull, APIError.tasks(.unavailable):
                 "snoozed"
-            case APIError.image, APIError.noEngine: "engine_error"
+            case APIError.image, APIError.engineUnavailable: "engine_error"
             default: "refused"
             }
         if verdict != "snoozed" {

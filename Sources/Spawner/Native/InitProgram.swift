@@ -9,14 +9,14 @@ package struct InitProgram: Sendable {
     private static let limit = 1 << 20
 
     private let file: Descriptor
+    /// The program itself, for a place that takes no descriptor.
+    package let bytes: [UInt8]
 
     /// Reads the program at `path` once.
     package init(path: String) throws(Errno) {
         let source = try Descriptor.open(path, O_RDONLY)
-        file = try Descriptor.sealedMemory(
-            try source.readAll(limit: Self.limit),
-            name: "sandboxd-init"
-        )
+        bytes = try source.readAll(limit: Self.limit)
+        file = try Descriptor.sealedMemory(bytes, name: "sandboxd-init")
     }
 
     /// What to execute, valid in this process and in a child until its execve.

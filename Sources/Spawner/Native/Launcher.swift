@@ -125,10 +125,7 @@ final class Launcher {
         }
         try channel?.send(SBX_TEMPLATE, template)
         for file in files {
-            var message = sbx_synthetic()
-            withUnsafeMutableBytes(of: &message.name) {
-                $0.copyBytes(from: file.name.utf8.prefix(63))
-            }
+            let message = PlanMessage.synthetic(file.name)
             try channel?.send(SBX_SYNTHETIC, message, trailing: file.content)
         }
     }

@@ -20,7 +20,7 @@ package actor NativeEngine: Engine {
     private let program: InitProgram
     private let cgroups: any CgroupTree
     private let sparesPerImage: Int
-    private var ids: SubordinateIDs
+    private let ids: SubordinateIDs
     private var launchers: [String: Launcher] = [:]
     private var starting: [String: Task<Void, any Error>] = [:]
     private var spares: [String: [Spare]] = [:]
@@ -61,10 +61,16 @@ package actor NativeEngine: Engine {
         }
     }
 
-    package func end(_ cell: Cell) {
+    package func end(_ cell: Cell) -> [String] {
         inventory.remove(cell.id)
         ids.giveBack(cell.slot)
+        return []
     }
+
+    /// Its sandboxes leave nothing but cgroups.
+    package func strays() -> Set<Stray> { [] }
+
+    package func remove(_ stray: Stray) {}
 
     /// Ends every launcher and with them every sandbox. What cgroups are left is for the caller.
     package func stop() {

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import Glibc
 internal import Kernel
+internal import Synchronization
 
 /// The host ids that this user may give to sandboxes (subuid(5), subgid(5)), and who has which.
 ///
 /// Each sandbox takes a slot: one id for init, one for the job. No two that are alive share any, so
 /// they share none of the kernel's quotas for a user (keys, pipe pages, message queues). The few
 /// that also count against the owner of the namespaces are given out in small shares (setup.c).
-package struct SubordinateIDs: Sendable {
+/// Engines that run as the same user share the ranges, and so this.
+package final class SubordinateIDs: Sendable {
     /// The two ids of one sandbox, as the launcher's user namespace numbers them.
     package struct Slot: Sendable, Hashable {
         let number: UInt32
@@ -27,15 +29,23 @@ package struct SubordinateIDs: Sendable {
 
     package let users: Range
     package let groups: Range
-    private var free: [UInt32]
+    private let free: Mutex<[UInt32]>
 
     /// Finds the ranges of `user` (a name; `uid` is looked for as well).
-    package init(user: String, uid: UInt32) throws(SpawnError) {
-        users = try Self.range(in: "/etc/subuid", user: user, uid: uid)
-        groups = try Self.range(in: "/etc/subgid", user: user, uid: uid)
+    package convenience init(user: String, uid: UInt32) throws(SpawnError) {
+        self.init(
+            users: try Self.range(in: "/etc/subuid", user: user, uid: uid),
+            groups: try Self.range(in: "/etc/subgid", user: user, uid: uid)
+        )
+    }
+
+    /// Gives out ids of these ranges.
+    init(users: Range, groups: Range) {
+        self.users = users
+        self.groups = groups
         let slots = min(Self.slotsMax, users.count / 2, groups.count / 2)
         // Handed out in turn and given back to the end, so that an id rests before it is used again.
-        free = Array((0..<slots).reversed())
+        free = Mutex((0..<slots).reversed())
     }
 
     private static func range(
@@ -62,19 +72,19 @@ package struct SubordinateIDs: Sendable {
     }
 
     /// How many sandboxes can be alive at once.
-    package var available: Int { free.count }
+    package var available: Int { free.withLock(\.count) }
 
     /// Takes a slot that no living sandbox has.
-    package mutating func take() throws(SpawnError) -> Slot {
-        guard let number = free.popLast() else {
+    package func take() throws(SpawnError) -> Slot {
+        guard let number = free.withLock({ $0.popLast() }) else {
             throw .ids("all subordinate ids are in use: too many sandboxes are alive at once")
         }
         return Slot(number: number)
     }
 
     /// Gives a slot back, once nothing runs under its ids any more.
-    package mutating func giveBack(_ slot: Slot) {
-        free.insert(slot.number, at: 0)
+    package func giveBack(_ slot: Slot) {
+        free.withLock { $0.insert(slot.number, at: 0) }
     }
 
     /// The host's id for a launcher's id.

@@ -65,6 +65,22 @@ enum SyntheticProc {
         return files
     }
 
+    /// What a sandbox with `cpus` CPUs in another engine's container needs: its own of these, and its
+    /// own names in /etc, over the engine's.
+    static func containerFiles(cpus: Int) -> [File] {
+        let names = Set(covered(cpus: cpus).map(\.name))
+        return all.filter { names.contains($0.name) } + [
+            File(
+                name: "hosts",
+                content: Array("127.0.0.1\tlocalhost sandbox\n::1\tlocalhost sandbox\n".utf8)
+            ),
+            File(name: "hostname", content: Array("sandbox\n".utf8)),
+            File(name: "resolv.conf", content: []),
+        ]
+    }
+
+    private static let all = files()
+
     private static func cpuStanzas() -> [String] {
         // Without the host's file there is one CPU of which nothing is known.
         let text = (try? KernelFile.read("/proc/cpuinfo")) ?? "processor\t: 0"

@@ -45,12 +45,15 @@ package struct Receipt: Sendable, Hashable {
     /// Whether the mount, network, IPC and UTS namespaces and the workspace, which only lived in
     /// init's namespaces, went with it. They do when `initDead` and no process is left.
     package var namespacesReleased = false
+    /// Whether the engine no longer knows the container; nil where there was none.
+    package var containerRemoved: Bool?
     /// What went wrong, when something did.
     package var problems: [String] = []
 
     /// Whether nothing is left.
     package var isClean: Bool {
-        initDead && processesLeft == 0 && cgroupRemoved && namespacesReleased && problems.isEmpty
+        initDead && processesLeft == 0 && cgroupRemoved && namespacesReleased
+            && containerRemoved != false && problems.isEmpty
     }
 
     package init() {}

@@ -26,6 +26,8 @@ package enum SpawnError: Error, Sendable {
     case notPermitted(String)
     /// The subordinate ids are all in use, or there are none.
     case ids(String)
+    /// The container engine refused, failed or did not answer at this step.
+    case engine(step: String, reason: String)
 
     /// A word for programs, in a verdict's evidence.
     package var step: String {
@@ -40,6 +42,7 @@ package enum SpawnError: Error, Sendable {
         case .violation: "violation"
         case .notPermitted: "permission"
         case .ids: "ids"
+        case .engine(let step, _): step
         }
     }
 
@@ -67,6 +70,7 @@ extension SpawnError: CustomStringConvertible {
         case .violation(let what): "init broke the protocol: \(what)"
         case .notPermitted(let why): "the job was not allowed to start: \(why)"
         case .ids(let why): why
+        case .engine(_, let reason): reason
         }
     }
 

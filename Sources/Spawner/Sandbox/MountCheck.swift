@@ -6,6 +6,10 @@ internal import Policy
 ///
 /// The table is read once, line by line, in the order in which the mounts were made; of several on
 /// one path the last one counts, as it does for the kernel.
+///
+/// In another engine's container some of that engine's mounts are there too. `/dev`, `/proc`, `/sys`
+/// and the attempt's directory are covered by the sandbox's own; what can still be seen must be
+/// read-only (`InheritedMounts`).
 struct MountCheck {
     /// A line that must be there: its path, its type, and words of its options.
     private struct Requirement {
@@ -18,8 +22,10 @@ struct MountCheck {
     private let requirements: [Requirement]
     /// Paths that must be covered by something.
     private let covered: [String]
+    private let isInherited: Bool
 
-    init(policy: Policy, layers: Layers) {
+    /// `isInherited`: whether another engine made the root.
+    init(policy: Policy, layers: Layers, isInherited: Bool) {
         var requirements = [
             Requirement(
                 target: "/",
@@ -49,6 +55,12 @@ struct MountCheck {
         if layers.has(.procMasks) {
             requirements.append(Requirement(target: "/proc/sys", options: ["ro"]))
         }
+        if isInherited {
+            for target in ["/sys", Policy.containerStage] {
+                requirements.append(Requirement(target: target, type: "tmpfs", options: ["ro"]))
+            }
+        }
+        self.isInherited = isInherited
         self.requirements = requirements
         covered = layers.has(.procMasks) ? SyntheticProc.masked.map(\.path) : []
     }
@@ -66,7 +78,7 @@ struct MountCheck {
             if mount.propagates {
                 differences.append("\(mount.targetText) propagates to or from elsewhere")
             }
-            if mount.target.starts(with: "/sys".utf8) {
+            if !isInherited, mount.target.starts(with: "/sys".utf8) {
                 differences.append("\(mount.targetText) is mounted")
             }
             // init covers them in the list's order.
@@ -88,7 +100,7 @@ struct MountCheck {
         if nextCovered < covered.count {
             differences.append("\(covered[nextCovered]) is not masked")
         }
-        return differences
+        return differences + (isInherited ? InheritedMounts.differences(in: table) : [])
     }
 
     private static func meets(_ mount: MountLine, _ requirement: Requirement) -> Bool {

@@ -21,6 +21,13 @@ enum PlanMessage {
         return (0..<count).map { usableCPUs[(start + $0) % usableCPUs.count] }.sorted()
     }
 
+    /// The head of a synthetic file of this name.
+    static func synthetic(_ name: String) -> sbx_synthetic {
+        var message = sbx_synthetic()
+        withUnsafeMutableBytes(of: &message.name) { $0.copyBytes(from: name.utf8.prefix(63)) }
+        return message
+    }
+
     /// The message, and what follows it.
     static func prepare(_ layers: Layers) -> (sbx_prepare, trailing: [UInt8]) {
         var prepare = sbx_prepare()

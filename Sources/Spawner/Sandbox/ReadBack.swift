@@ -112,7 +112,11 @@ struct ReadBack {
     }
 
     private mutating func readMounts() throws(Errno) {
-        let mounts = MountCheck(policy: policy, layers: layers)
+        let mounts = MountCheck(
+            policy: policy,
+            layers: layers,
+            isInherited: cell.container != nil
+        )
         differences += mounts.differences(in: try KernelFile.bytes(process + "mountinfo"))
     }
 }
@@ -135,12 +139,12 @@ enum CPUList {
 }
 
 extension CgroupLimits {
-    /// A policy's limits as the cgroup's: init is a task too.
-    init(_ limits: Limits) {
+    /// A policy's limits as the cgroup's, in which we have tasks too.
+    init(_ limits: Limits, ownTasks: UInt32) {
         self.init(
             memoryBytes: limits.memoryBytes,
             swapBytes: limits.swapBytes,
-            pids: limits.pids + 1,
+            pids: limits.pids + ownTasks,
             cpuMillicores: limits.cpuMillicores
         )
     }

@@ -12,7 +12,7 @@ internal import SystemPackage
 package actor Sandbox {
     /// How long init may take to make the sandbox, and to go away.
     private static let setupLimit = Duration.seconds(20)
-    private static let teardownLimit = Duration.seconds(20)
+    static let teardownLimit = Duration.seconds(20)
     /// init ends the job at its deadline by itself; after this much more the daemon ends init.
     private static let deadlineGrace = Duration.seconds(5)
 
@@ -23,15 +23,15 @@ package actor Sandbox {
     /// Says whether the job may start in the cell of this name; throws when it may not.
     package typealias Permission = @Sendable (_ cell: String) async throws -> Void
 
-    private nonisolated let loop: EventLoop
-    private let engine: any Engine
-    private let request: RunRequest
+    nonisolated let loop: EventLoop
+    let engine: any Engine
+    let request: RunRequest
     private let filter: [UInt8]
-    private let store: ArtifactStore
+    let store: ArtifactStore
 
-    private let link: InitLink
+    let link: InitLink
     private var streams: JobStreams?
-    private var cell: Cell?
+    var cell: Cell?
 
     /// The verdict that somebody ended the run with.
     private var cancellation: Verdict?
@@ -42,12 +42,12 @@ package actor Sandbox {
     private var gate: Instant?
     private var isFinished = false
     /// Whether init did not bring the run to its own end.
-    private var hasFailed = false
+    var hasFailed = false
 
-    private var counters = CgroupCounters()
+    var counters = CgroupCounters()
     private var executionError: Errno?
-    private var found: [(path: [UInt8], mode: UInt32, file: Descriptor)] = []
-    private var result: RunResult
+    var found: [(path: [UInt8], mode: UInt32, file: Descriptor)] = []
+    var result: RunResult
 
     /// Prepares an attempt; nothing is made before `run`. `filter` is the policy's compiled BPF.
     package init(
@@ -194,7 +194,10 @@ package actor Sandbox {
         self.cell = cell
         guard let control = cell.control else { throw SpawnError.lost(during: "setup") }
         try host("epoll_ctl") { () throws(Errno) in try link.connect(control) }
-        let limits = CgroupLimits(engine.layers.applied(to: request.policy.limits))
+        let limits = CgroupLimits(
+            engine.layers.applied(to: request.policy.limits),
+            ownTasks: cell.ownTasks
+        )
         do throws(CgroupError) { try cell.cgroup.apply(limits) } catch {
             throw SpawnError.cgroup(error)
         }
@@ -247,7 +250,7 @@ package actor Sandbox {
     }
 
     /// The streams; they can be waited at before there are any pipes.
-    private var jobStreams: JobStreams {
+    var jobStreams: JobStreams {
         if let streams { return streams }
         let made = JobStreams(isLive: request.isLive, on: loop) { [unowned self] in
             self.assumeIsolated { $0.outputCame() }
@@ -273,7 +276,7 @@ package actor Sandbox {
         return jobPid ?? 0
     }
 
-    private func adopt(_ process: Descriptor) throws(SpawnError) {
+    func adopt(_ process: Descriptor) throws(SpawnError) {
         try host("epoll_ctl") { () throws(Errno) in try link.adopt(process) }
         // Whoever cancelled before there was a process to end.
         if cancellation != nil { link.kill() }
@@ -374,132 +377,6 @@ package actor Sandbox {
             if let code = error.errno {
                 result.evidence.append(Evidence("errno", UInt64(code.rawValue)))
             }
-        }
-    }
-
-    // MARK: Teardown
-
-    /// Ends whatever lives, removes what was made, and writes the receipt of it.
-    private func tearDown() async {
-        link.setDeadline(after: Self.teardownLimit)
-        if let cell, !link.hasExited, hasFailed {
-            // Where the kernel has no such call, or refuses it, init's death does the same.
-            try? cell.cgroup.kill()
-        }
-        await waitForExit()
-        link.close()
-        // With its last copy gone, an init that was never taken over ends too.
-        cell?.control = nil
-        result.receipt.initDead = link.hasExited || !link.hasProcess
-        if let cell {
-            if hasFailed { readCounters() }
-            await remove(cell)
-            if result.receipt.initDead { await engine.end(cell) }
-        } else {
-            result.receipt.processesLeft = 0
-            result.receipt.cgroupRemoved = true
-        }
-        result.receipt.namespacesReleased =
-            result.receipt.initDead && result.receipt.processesLeft == 0
-        settleUsage()
-    }
-
-    /// Waits for init's death. A healthy one ends by itself after BYE; any other is killed.
-    private func waitForExit() async {
-        if hasFailed { link.kill() }
-        while !link.hasExited {
-            if !link.hasProcess, !link.isLaunchPending { return }
-            switch await link.next() {
-            case .launched(.success(let process)):
-                // Failing to watch it leaves the wait to the deadline.
-                try? adopt(process)
-                link.kill()
-            case .launched(.failure): return
-            case .late:
-                result.receipt.problems.append("init did not end in time")
-                link.kill()
-                return
-            default: continue
-            }
-        }
-    }
-
-    private func remove(_ cell: Cell) async {
-        do throws(Errno) {
-            result.receipt.processesLeft = try cell.cgroup.isEmpty() ? 0 : 1
-            try cell.cgroup.remove()
-            result.receipt.cgroupRemoved = true
-        } catch .resourceBusy {
-            await removeBusy(cell)
-        } catch {
-            result.receipt.problems.append("removing the cgroup: \(error)")
-        }
-    }
-
-    /// A process that has just died may count for a moment longer, and no event tells when it no
-    /// longer does (v1).
-    private func removeBusy(_ cell: Cell) async {
-        for _ in 0..<200 {
-            await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
-                _ = loop.schedule(at: .now.advanced(by: .milliseconds(5))) { continuation.resume() }
-            }
-            do throws(Errno) {
-                result.receipt.processesLeft = try cell.cgroup.isEmpty() ? 0 : 1
-                try cell.cgroup.remove()
-                result.receipt.cgroupRemoved = true
-                return
-            } catch {
-                // Said below when it stays so.
-                continue
-            }
-        }
-        result.receipt.problems.append("the cgroup stayed busy for a second")
-    }
-
-    private func keepArtifacts() async {
-        var bytesLeft = request.policy.limits.artifactBytes
-        for (path, mode, file) in found {
-            do throws(Errno) {
-                guard let kept = try await store.keep(file, limit: bytesLeft) else {
-                    refuse(path, .bytes)
-                    continue
-                }
-                bytesLeft -= kept.bytes
-                result.artifacts.append(
-                    Artifact(path: path, bytes: kept.bytes, mode: mode, sha256: kept.sha256)
-                )
-            } catch {
-                refuse(path, .store)
-            }
-        }
-        found = []
-    }
-
-    private func refuse(_ path: [UInt8], _ reason: RefusedArtifact.Reason) {
-        result.refusedArtifacts.append(RefusedArtifact(path: path, bytes: 0, reason: reason))
-    }
-
-    // MARK: Counters
-
-    private func readCounters() {
-        guard let cell else { return }
-        do throws(Errno) { counters = try cell.cgroup.counters() } catch {
-            result.receipt.problems.append("reading the counters: \(error)")
-        }
-    }
-
-    private func settleUsage() {
-        result.usage.cpuMilliseconds = Double(counters.cpuMicroseconds) / 1000
-        result.usage.cpuUserMilliseconds = Double(counters.cpuUserMicroseconds) / 1000
-        result.usage.cpuSystemMilliseconds =
-            result.usage.cpuMilliseconds - result.usage.cpuUserMilliseconds
-        result.usage.memoryPeakBytes = counters.memoryPeakBytes
-        // Without init.
-        result.usage.pidsPeak = counters.pidsPeak.map { $0 > 0 ? $0 - 1 : 0 }
-        (result.output, result.errorOutput) = jobStreams.kept
-        for kept in [result.output, result.errorOutput] {
-            result.usage.outputKeptBytes += UInt64(kept.head.count + kept.tail.count)
-            result.usage.outputDroppedBytes += kept.droppedBytes
         }
     }
 

@@ -5,11 +5,11 @@ internal import Images
 internal import SystemPackage
 
 /// `sandboxd image`: what sandboxes have for a root file system.
-struct ImageCommand: ParsableCommand {
+struct ImageCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "image",
-        abstract: "Builds, lists and removes the images that sandboxes run in.",
-        subcommands: [ImageBuild.self, ImageList.self, ImageRemove.self]
+        abstract: "Builds, lists, loads and removes the images that sandboxes run in.",
+        subcommands: [ImageBuild.self, ImageList.self, ImageLoad.self, ImageRemove.self]
     )
 }
 

@@ -36,6 +36,14 @@ struct TaskInputOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Memory cap, like 256M; at most the profile's.", valueName: "size"))
     var memory: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "What makes the sandbox: native or docker. Default: the profile's choice.",
+            valueName: "name"
+        )
+    )
+    var engine: String?
+
     /// The members of a task's body that say it; files and standard input are read.
     func members(_ command: [String]) throws(ClientError) -> [String: JSONValue] {
         let input = RunInput(
@@ -47,6 +55,7 @@ struct TaskInputOptions: ParsableArguments {
         )
         var members = try input.members()
         members["profile"] = .string(profile)
+        if let engine { members["engine"] = .string(engine) }
         if stdin { members["stdin_base64"] = .string(Base64.encode(try Self.standardInput())) }
         return members
     }

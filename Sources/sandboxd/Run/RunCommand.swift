@@ -52,6 +52,14 @@ struct RunCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Memory cap, like 256M; at most the profile's.", valueName: "size"))
     var memory: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "What makes the sandbox: native or docker. Default: the profile's choice.",
+            valueName: "name"
+        )
+    )
+    var engine: String?
+
     @Option(help: ArgumentHelp("The budget that pays. Default: default.", valueName: "name"))
     var budget: String?
 

@@ -22,6 +22,15 @@ enum Host {
     /// How often the crash test kills the daemon.
     static let kills = variable("SANDBOXD_TEST_KILLS").flatMap { Int($0) } ?? 50
 
+    /// The engine that all runs of the tests ask for; nil leaves it to the profile.
+    static let engine = variable("SANDBOXD_TEST_ENGINE")
+    /// That engine's socket, when it is a container engine.
+    static let engineSocket = variable("SANDBOXD_TEST_ENGINE_SOCKET")
+
+    /// How many tests may run side by side. A container engine does little at once, and what its
+    /// containers wait for each other would count as their time.
+    static let sideBySide = engineSocket == nil ? Int.max : 3
+
     /// By how much a machine that is emulated takes longer: what has a fixed time gets that much.
     static let slowness = variable("SANDBOXD_TEST_SLOWNESS").flatMap { Int($0) } ?? 1
 
@@ -86,6 +95,11 @@ enum Host {
 }
 
 extension Trait where Self == ConditionTrait {
+    /// Is about a part that only the native engine has.
+    static func native(_ why: String) -> Self {
+        .enabled(if: Host.engineSocket == nil, "only of the native engine: \(why)")
+    }
+
     /// Needs the daemon of the test run.
     static var daemon: Self {
         .enabled(if: Host.socket != nil, "SANDBOXD_SOCKET is not set: run scripts/test")

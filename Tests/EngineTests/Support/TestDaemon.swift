@@ -75,6 +75,7 @@ final class TestDaemon {
         if Host.hasUnifiedCgroups, Host.isRoot {
             arguments = try inDelegatedCgroup(arguments, in: directory)
         }
+        if let socket = Host.engineSocket { arguments += ["--docker", "unix://" + socket] }
         // What is tried here is the engine; the tests of tasks say which database they want.
         if !options.contains("--database") { arguments += ["--database", "none"] }
         // As many descriptors as the host allows: each sandbox takes a dozen.

@@ -56,7 +56,7 @@ actor Turnstile {
     }
 
     private func admits(_ pass: Pass) -> Bool {
-        pass == .alone ? inside == 0 : !isAlone
+        pass == .alone ? inside == 0 : !isAlone && inside < Host.sideBySide
     }
 
     private func admit(_ pass: Pass) {

@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import CChannel
+package import DockerAPI
+internal import Glibc
+internal import JSON
+package import Kernel
+internal import Policy
+internal import SystemPackage
+
+/// Makes sandboxes in containers of a rootless Docker or Podman, through its socket.
+///
+/// The container is the outer wall and brings the image; its process 1 is `sandboxd-init`, which
+/// makes in it the sandbox that the native engine makes without one (`container.c`). Everything
+/// after that is `Sandbox`, read-back included.
+package actor DockerEngine: Engine {
+    /// What it is told once.
+    package struct Configuration: Sendable {
+        /// This daemon's name among those that use the engine: it finds its containers by it.
+        package var node: String
+        /// A directory of the daemon's for what containers are given.
+        package var directory: String
+        /// The program that each container starts.
+        package var program: InitProgram
+
+        package init(node: String, directory: String, program: InitProgram) {
+            self.node = node
+            self.directory = directory
+            self.program = program
+        }
+    }
+
+    static let connectLimit = Duration.seconds(15)
+    /// How often a container that has not connected is looked at.
+    /// How often, and how long in between, a removal is tried: five seconds in all.
+    static let removalLooks = 50
+    static let removalPause = Duration.milliseconds(100)
+    static let connectLook = Duration.milliseconds(250)
+
+    package nonisolated let name = "docker"
+    package nonisolated let loop: EventLoop
+    package nonisolated let layers: Layers
+    package nonisolated var unownedExecutor: UnownedSerialExecutor {
+        loop.asUnownedSerialExecutor()
+    }
+
+    let client: DockerClient
+    let configuration: Configuration
+    private let cgroups: any CgroupTree
+    let ids: SubordinateIDs
+    /// The engine's ids of images, by our digests.
+    private var images: [String: String] = [:]
+    /// Whether the engine is asked at all.
+    package nonisolated let circuit: EngineCircuit
+    private var probed: (info: EngineInfo, metering: Metering)?
+    var places: [String: ContainerInUse] = [:]
+    private var nextCell: UInt64 = 0
+
+    /// `without` names layers to leave out; every other value than none is for control runs.
+    package init(
+        _ client: DockerClient,
+        loop: EventLoop,
+        cgroups: any CgroupTree,
+        ids: SubordinateIDs,
+        configuration: Configuration,
+        circuit: EngineCircuit = EngineCircuit(),
+        without: [Layer] = []
+    ) {
+        self.client = client
+        self.loop = loop
+        self.cgroups = cgroups
+        self.ids = ids
+        self.configuration = configuration
+        self.circuit = circuit
+        layers = Layers(without: without)
+    }
+
+    package var inventory: Set<String> { Set(places.keys) }
+
+    package func jobStarted(_ request: RunRequest) {}
+
+    /// Asks the engine what it is; throws `SpawnError` when it must not or cannot be used.
+    @discardableResult
+    package func probe() async throws(SpawnError) -> EngineInfo {
+        let info = try await asking { () throws(DockerError) in try await client.info() }
+        do throws(SpawnError) {
+            probed = (info, try info.metering(cgroupVersion: cgroups.version))
+        } catch {
+            circuit.failed("\(error)")
+            throw error
+        }
+        return info
+    }
+
+    /// For people: what the engine is, who limits its containers, and why it is not used, if so.
+    package struct Status: Sendable {
+        package var engine: String?
+        package var caps: String?
+        package var reason: String?
+    }
+
+    /// What is known now; nothing is asked.
+    package func status() -> Status {
+        Status(
+            engine: probed.map { "\($0.info.engine)" },
+            caps: probed.map { $0.metering == .engine ? "engine" : "sandboxd" },
+            reason: circuit.refusal() ?? (probed == nil ? "it has not been asked yet" : nil)
+        )
+    }
+
+    // MARK: Making
+
+    package func begin(_ request: RunRequest, _ launched: @escaping Launched) async throws -> Cell {
+        if let reason = circuit.refusal() {
+            throw SpawnError.engine(step: "docker circuit", reason: reason)
+        }
+        if probed == nil { _ = try await probe() }
+        guard let probed else { throw SpawnError.lost(during: "the engine's probe") }
+        nextCell += 1
+        let id = "docker-\(nextCell)"
+        let place = ContainerInUse(
+            name: "sandboxd-\(request.attempt)",
+            slot: try ids.take(),
+            loop: loop
+        )
+        places[id] = place
+        do {
+            let image = try await image(request.image)
+            let body = try prepare(place, id, request, image: image, probed)
+            try await start(place, body)
+            let process = try await connect(place)
+            let cell = try launch(place, id, request, process: process, probed.metering, launched)
+            circuit.worked()
+            return cell
+        } catch {
+            // The first error is the one to tell; what cannot be undone now is a stray.
+            _ = await takeBack(id)
+            try? place.cgroup?.remove()
+            throw error
+        }
+    }
+
+    /// The engine's id of an image, which it was loaded with a label for.
+    private func image(_ image: RootImage) async throws(SpawnError) -> String {
+        if let known = images[image.digest] { return known }
+        let found = try await asking { () throws(DockerError) in
+            try await client.images(labels: [ContainerPlace.Label.image: image.digest])
+        }
+        guard let id = found.first?.id else {
+            throw .engine(
+                step: "docker image",
+                reason:
+                    "the engine has no image \(image.digest): load it with 'sandboxd image load'"
+            )
+        }
+        images[image.digest] = id
+        return id
+    }
+
+    /// Everything that is the daemon's: the directory, the cgroup, and what to ask for.
+    private func prepare(
+        _ place: ContainerInUse,
+        _ id: String,
+        _ request: RunRequest,
+        image: String,
+        _ probed: (info: EngineInfo, metering: Metering)
+    ) throws(SpawnError) -> JSONValue {
+        let isPodman = probed.info.engine.kind == .podman
+        let path = configuration.directory + "/" + id
+        let filter = isPodman ? request.policy.containerFilter().bytes : nil
+        do throws(Errno) {
+            place.directory = try AttemptDirectory(
+                path: path,
+                program: configuration.program.bytes,
+                filter: filter
+            )
+        } catch {
+            throw .host(doing: "making \(path)", error)
+        }
+        if case .own = probed.metering {
+            do throws(CgroupError) { place.cgroup = try cgroups.make(id) } catch {
+                throw .cgroup(error)
+            }
+        }
+        let body = request.policy.containerBody(
+            ContainerPlace(
+                image: image,
+                node: configuration.node,
+                attempt: request.attempt.description,
+                deadline: Self.deadline(request.policy.limits),
+                directory: path,
+                filter: isPodman ? .file(path + "/" + AttemptDirectory.filterName) : .inline,
+                isCapped: probed.metering == .engine,
+                needsUnmask: isPodman,
+                runtime: nil
+            )
+        )
+        let problems = ContainerSchema.problems(in: body, directory: path)
+        guard problems.isEmpty else {
+            throw .engine(
+                step: "docker create",
+                reason: "what would be asked for is not allowed: "
+                    + problems.joined(separator: "; ")
+            )
+        }
+        return body
+    }
+
+    /// When whatever is left of it may be taken for left behind, for people who look at labels.
+    private static func deadline(_ limits: Limits) -> UInt64 {
+        UInt64(time(nil)) + limits.wallTime.wholeNanoseconds / 1_000_000_000 + 60
+    }
+
+    private func start(
+        _ place: ContainerInUse,
+        _ body: JSONValue
+    ) async throws(SpawnError) {
+        place.mayExist = true
+        let id = try await asking { () throws(DockerError) in
+            try await client.create(name: place.name, body: body).id
+        }
+        place.container = id
+        try await asking { () throws(DockerError) in try await client.start(id) }
+    }
+
+    private func launch(
+        _ place: ContainerInUse,
+        _ id: String,
+        _ request: RunRequest,
+        process: Int32,
+        _ metering: Metering,
+        _ launched: @escaping Launched
+    ) throws(SpawnError) -> Cell {
+        guard let connection = place.connection else { throw .lost(during: "launch") }
+        let cgroup = try cgroup(place, process)
+        try checkIDs(place.slot, process)
+        do throws(Errno) {
+            let (ours, theirs) = try Channel.pair()
+            try sendTemplate(ours, request, place.slot)
+            try place.stem.launch(
+                over: connection,
+                slot: place.slot,
+                control: theirs,
+                layers: layers,
+                launched
+            )
+            return Cell(
+                id: id,
+                cgroup: cgroup,
+                control: ours,
+                slot: place.slot,
+                hostInitUser: ids.hostUser(place.slot.initID),
+                hostJobUser: ids.hostUser(place.slot.jobID),
+                hostJobGroup: ids.hostGroup(place.slot.jobID),
+                ownTasks: metering == .engine ? Policy.containerOwnTasks : 1,
+                container: place.container
+            )
+        } catch {
+            throw .host(doing: "asking the container for a sandbox", error)
+        }
+    }
+
+    private func sendTemplate(
+        _ control: Descriptor,
+        _ request: RunRequest,
+        _ slot: SubordinateIDs.Slot
+    ) throws(Errno) {
+        let cpus = PlanMessage.cpus(for: request.policy.limits, slot: slot).count
+        let files = SyntheticProc.containerFiles(cpus: cpus)
+        var template = sbx_template()
+        template.layers = layers.bits
+        template.synthetic_count = UInt32(files.count)
+        try Channel.sendOnce(control, SBX_TEMPLATE, template, trailing: [])
+        for file in files {
+            try Channel.sendOnce(
+                control,
+                SBX_SYNTHETIC,
+                PlanMessage.synthetic(file.name),
+                trailing: file.content
+            )
+        }
+        let (prepare, masked) = PlanMessage.prepare(layers)
+        try Channel.sendOnce(control, SBX_PREPARE, prepare, trailing: masked)
+    }
+
+    // MARK: Errors
+
+    /// Makes a failed call a failed step. After one that tells against the engine it is probed anew.
+    func asking<Value>(
+        _ body: () async throws(DockerError) -> Value
+    ) async throws(SpawnError) -> Value {
+        do throws(DockerError) {
+            return try await body()
+        } catch {
+            if error.blamesEngine {
+                probed = nil
+                circuit.failed("\(error)")
+            }
+            throw .engine(step: "docker \(error.call.rawValue)", reason: "\(error)")
+        }
+    }
+}

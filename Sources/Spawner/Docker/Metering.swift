@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import DockerAPI
+internal import Glibc
+
+/// Who caps and meters a container.
+enum Metering: Sendable {
+    /// The engine, by the container's cgroup (v2).
+    case engine
+    /// The daemon: init enters a cgroup of the daemon's before the gate opens (v1, where a rootless
+    /// engine can cap nothing).
+    case own
+}
+
+extension EngineInfo {
+    /// Decides who meters; throws when an engine must not be used, with the reason and the mend.
+    ///
+    /// `cgroupVersion` is the host's, as the daemon uses it. Whatever the engine says, the
+    /// read-back looks at each container.
+    func metering(cgroupVersion: Int) throws(SpawnError) -> Metering {
+        func refusal(_ why: String) -> SpawnError {
+            .engine(step: "docker probe", reason: "\(engine) is not used: \(why)")
+        }
+        let user = getuid()
+        guard isRootless, listener != 0 else {
+            throw refusal(
+                "it runs as root, so that a container's escape would be root's; use a rootless one "
+                    + "(https://docs.docker.com/engine/security/rootless)"
+            )
+        }
+        if let listener, listener != user {
+            throw refusal(
+                "it belongs to user \(listener) and the daemon to user \(user), who cannot read back "
+                    + "what it made; run both as one user"
+            )
+        }
+        guard hasSeccomp else {
+            throw refusal("it cannot filter system calls; use one that is built with seccomp")
+        }
+        guard cgroupVersion == 2 else { return .own }
+        guard cgroupDriver != "none", limits.memory != false, limits.pids != false,
+            limits.cpuQuota != false
+        else {
+            throw refusal(
+                "it can cap neither memory nor processes nor CPU; delegate these controllers to its "
+                    + "user (Delegate=cpu cpuset io memory pids in user@.service) and restart it"
+            )
+        }
+        return .engine
+    }
+}

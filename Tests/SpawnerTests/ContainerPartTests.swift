@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+import Kernel
+import Testing
+
+@testable import Spawner
+
+/// The parts of the Docker engine that need no engine.
+@Suite("Containers of another engine")
+struct ContainerPartTests {
+    // MARK: Mounts
+
+    /// A table as a container's job sees it: the engine's mounts, then ours over them.
+    private static let mounts = """
+        186 184 0:41 / / ro,nosuid,nodev,relatime - overlay overlay rw,lowerdir=/x
+        187 186 0:46 / /proc rw,nosuid,nodev,noexec,relatime - proc proc rw
+        188 186 0:47 / /dev rw,nosuid - tmpfs tmpfs rw,size=65536k
+        198 186 0:49 / /sys ro,nosuid,nodev,noexec,relatime - sysfs sysfs ro
+        199 198 0:50 / /sys/fs/cgroup rw,nosuid,nodev,noexec - tmpfs tmpfs rw
+        209 186 254:0 /state/docker-1 /.sandboxd ro,relatime - ext4 /dev/vda rw
+        210 186 254:0 /c/hosts /etc/hosts rw,relatime - ext4 /dev/vda rw
+        243 209 0:53 / /.sandboxd ro,nosuid,nodev,noexec,relatime - tmpfs tmpfs rw
+        244 188 0:54 / /dev ro,nosuid,noexec,relatime - tmpfs tmpfs rw
+        251 198 0:55 / /sys ro,nosuid,nodev,noexec,relatime - tmpfs tmpfs ro
+        252 187 0:56 / /proc rw,nosuid,nodev,noexec,relatime - proc proc rw
+        256 186 0:59 / /workspace rw,nosuid,nodev,relatime - tmpfs tmpfs rw
+        258 210 0:54 /hosts /etc/hosts ro,nosuid,nodev,noexec,relatime - tmpfs tmpfs rw
+
+        """
+
+    private static func differences(_ more: String, in table: String = mounts) -> [String] {
+        InheritedMounts.differences(in: Array((table + more).utf8))
+    }
+
+    @Test("what the engine mounted is hidden, or read-only")
+    func mounts() {
+        #expect(Self.differences("") == [])
+        #expect(Self.differences("300 186 0:9 / /run ro,nosuid,nodev - tmpfs tmpfs rw\n") == [])
+    }
+
+    @Test(
+        "what can still be seen and written is found, by its path",
+        arguments: [
+            ("/run", "rw,nosuid,nodev"), ("/run", "ro,nodev"), ("/run", "ro,nosuid"),
+            ("/etc/hosts", "rw,nosuid,nodev"), ("/system", "rw,nosuid,nodev"),
+            ("/procedures", "rw,nosuid,nodev"), ("/workspaces", "rw,nosuid,nodev"),
+        ]
+    )
+    func visible(path: String, options: String) {
+        let found = Self.differences("300 186 0:9 / \(path) \(options) - tmpfs tmpfs rw\n")
+        #expect(found.count == 1 && found[0].hasPrefix(path + " is"), "\(found)")
+    }
+
+    @Test("a cover hides what was below it, and nothing that came later")
+    func order() {
+        let early = "300 186 0:9 / /a/b rw - tmpfs tmpfs rw\n"
+        let cover = "301 186 0:9 / /a ro,nosuid,nodev - tmpfs tmpfs rw\n"
+        #expect(Self.differences(early + cover) == [])
+        #expect(Self.differences(cover + early).count == 1)
+    }
+
+    // MARK: Ids
+
+    @Test("a map of ids answers for what it maps, and for nothing else")
+    func idMap() {
+        let map = IDMap(
+            text: "         0        999          1\n         1     200000      65536\n"
+        )
+        #expect(map.outside(0) == 999)
+        #expect(map.outside(1) == 200_000)
+        #expect(map.outside(65_536) == 265_535)
+        #expect(map.outside(65_537) == nil)
+        #expect(IDMap(text: "").outside(0) == nil)
+        #expect(IDMap(text: "x y z\n1 2\n").outside(1) == nil)
+    }
+
+    @Test("two engines that share the ids never have the same at once")
+    func sharedIDs() throws {
+        let range = SubordinateIDs.Range(start: 100_000, count: 10)
+        let ids = SubordinateIDs(users: range, groups: range)
+        let first = try ids.take()
+        let second = try ids.take()
+        #expect(first != second)
+        ids.giveBack(first)
+        // Others come first: an id rests before it is used again.
+        #expect(try ids.take() != first)
+    }
+
+    // MARK: The circuit
+
+    @Test("a failing engine is left alone for longer each time, and a minute at most")
+    func circuit() {
+        var state = EngineCircuit.State()
+        let now = Instant.now
+        var pauses: [Double] = []
+        for _ in 0..<9 {
+            state.failed("it broke", at: now)
+            pauses.append((state.openUntil ?? now).milliseconds(since: now))
+        }
+        #expect(pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60].map { $0 * 1000 })
+    }
+
+    @Test("while a circuit is open it says why; what works again is asked at once")
+    func refusal() {
+        let circuit = EngineCircuit()
+        #expect(circuit.refusal() == nil)
+        circuit.failed("docker ping: nobody answers")
+        let refusal = circuit.refusal()
+        #expect(refusal?.hasPrefix("docker ping: nobody answers") == true)
+        #expect(circuit.refusal(at: .now.advanced(by: .seconds(2))) == nil)
+        circuit.worked()
+        #expect(circuit.refusal() == nil)
+    }
+}
