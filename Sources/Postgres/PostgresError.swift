@@ -60,7 +60,9 @@ extension PostgresError {
 
     private static func isTransient(_ sqlState: String) -> Bool {
         switch sqlState {
-        case "57P01", "57P02", "57P03", "25006", "40001", "40P01": true
+        // A server that comes or goes, or is none to write to; a circle of waiting; and what took
+        // too long, or could not get a lock, or was hindered by the disk.
+        case "57P01", "57P02", "57P03", "25006", "40001", "40P01", "57014", "55P03", "58030": true
         default: sqlState.hasPrefix("08") || sqlState.hasPrefix("53")
         }
     }

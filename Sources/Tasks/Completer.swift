@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+internal import JSON
 internal import Postgres
 
 /// Settles attempts in batches: a batch is sent when the one before is answered, and holds whatever
@@ -50,9 +51,9 @@ package actor Completer {
             let batch = nextBatch()
             let settlements = await send(batch.map(\.completion), worker: worker)
             for entry in batch {
-                entry.continuation.resume(
-                    returning: settlements[entry.completion.key] ?? .fencedOff
-                )
+                // The queue answers for each that it was sent.
+                let settlement = settlements[entry.completion.key] ?? .fencedOff
+                entry.continuation.resume(returning: settlement)
             }
         }
         isFlushing = false
@@ -72,7 +73,7 @@ package actor Completer {
     }
 
     /// Sends until there is an answer. One completion that the database will not take does not keep
-    /// the others: then each is sent alone, and that one without its report.
+    /// the others: then each is sent alone, and that one with the reason for a report.
     private func send(
         _ completions: [Completion],
         worker: Int
@@ -81,18 +82,18 @@ package actor Completer {
         while true {
             do throws(TaskError) {
                 return try await queue.settle(worker: worker, completions)
-            } catch .database(let error) where !error.isTransient {
-                return await sendOneByOne(completions, worker: worker)
             } catch {
-                if isAbandoned { return [:] }
+                if error.isRefusal { return await sendApart(completions, error, worker: worker) }
+                if isAbandoned { return Self.unsettled(completions, error) }
                 await pause(wait)
                 wait = min(wait * 2, Self.pauses.longest)
             }
         }
     }
 
-    private func sendOneByOne(
+    private func sendApart(
         _ completions: [Completion],
+        _ error: TaskError,
         worker: Int
     ) async -> [LeaseKey: Settlement] {
         guard completions.count == 1, var only = completions.first else {
@@ -102,8 +103,25 @@ package actor Completer {
             }
             return settlements
         }
-        guard only.report != nil else { return [only.key: .fencedOff] }
-        only.report = nil
+        let substitute = Self.substitute(for: error)
+        guard only.report != nil, only.report != substitute else {
+            return Self.unsettled([only], error)
+        }
+        only.report = substitute
         return await send([only], worker: worker)
+    }
+
+    /// The report of an attempt whose own was refused.
+    private static func substitute(for error: TaskError) -> String {
+        let why = JSONValue.string("the report could not be kept: \(error)")
+        let report = JSONValue.object(["error": .object(["message": why])])
+        return String(decoding: report.bytes, as: UTF8.self)
+    }
+
+    private static func unsettled(
+        _ completions: [Completion],
+        _ error: TaskError
+    ) -> [LeaseKey: Settlement] {
+        Dictionary(completions.map { ($0.key, .unsettled(error)) }) { $1 }
     }
 }

@@ -99,6 +99,9 @@ package enum Settlement: Sendable, Hashable {
     case settled(TaskFate)
     /// The lease was somebody else's, or over: it changed nothing.
     case fencedOff
+    /// The database did not take it, for this reason. The lease is left to the sweep, which charges
+    /// what the last heartbeat said.
+    case unsettled(TaskError)
 }
 
 /// What a heartbeat brings back.

@@ -40,6 +40,10 @@ package enum Migrations {
         SELECT CASE WHEN to_regclass('sandboxd.schema_migrations') IS NULL THEN 0 ELSE 1 END AS is_there
         """
     )
+    private static let appliedStatement = Statement(
+        "schema_applied",
+        "SELECT current_setting('sandboxd.applied', true) AS names"
+    )
     private static let lastStatement = Statement(
         "schema_last",
         "SELECT coalesce(max(version), 0) AS version FROM sandboxd.schema_migrations"
@@ -56,16 +60,15 @@ package enum Migrations {
         }
     }
 
-    /// Brings a database to this program's schema; answers the names of what was applied. One
-    /// transaction under a lock: of several that migrate at once, one does it and the others find
-    /// nothing to do. Refuses a newer schema.
+    /// Brings a database to this program's schema; answers the names of what this call has applied.
+    /// One transaction under a lock: of several that migrate at once, one does it and the others
+    /// find nothing to do. Refuses a newer schema.
     package static func migrate(_ client: Client) async throws(TaskError) -> [String] {
         if case .newer(let version) = try await state(of: client) {
             throw .schema(
                 "it is version \(version), and this program knows \(all.count): use a newer sandboxd"
             )
         }
-        let before = try await version(of: client)
         // The lock is taken first; what another has applied meanwhile is found applied.
         let steps = all.map { step($0) }.joined(separator: "\n")
         do throws(PostgresError) {
@@ -74,16 +77,20 @@ package enum Migrations {
                 BEGIN;
                 SET LOCAL statement_timeout = 0;
                 SELECT pg_advisory_xact_lock(hashtextextended('sandboxd.migrate', 0));
+                SELECT set_config('sandboxd.applied', '', false);
                 \(steps)
                 SELECT sandboxd.maintain();
                 COMMIT;
                 """,
                 deadline: deadline
             )
+            // The session's own note. Should the connection be lost in between, nobody knows any
+            // more.
+            let applied = try await client.query(appliedStatement, deadline: deadline).only()
+            return (try applied.optionalText("names") ?? "").split(separator: " ").map(String.init)
         } catch {
             throw TaskError(error)
         }
-        return all.filter { $0.version > before }.map(\.name)
     }
 
     /// One migration as a statement that does nothing when it has been applied.
@@ -101,6 +108,8 @@ package enum Migrations {
             EXECUTE $migration$\(migration.sql)$migration$;
             INSERT INTO sandboxd.schema_migrations (version, name)
             VALUES (\(migration.version), '\(migration.name)');
+            PERFORM set_config('sandboxd.applied',
+                current_setting('sandboxd.applied') || '\(migration.name) ', false);
         END $migrate$;
         """
     }

@@ -93,12 +93,15 @@ extension TaskQueue {
         """
     )
 
+    /// The cap of a budget that has none, as `set_budget` keeps it.
+    private static let noCap = 4_000_000_000_000_000_000
+
     private static func budgetObject(_ alias: String) -> String {
         let units = ["cpu_ms", "memory_mib_s", "wall_ms", "runs", "egress_bytes", "money_nanos"]
         let parts = units.map { unit in
             """
-            '\(unit)', json_build_object('cap', \(alias).\(unit)_cap, 'used', \(alias).\(unit)_used,
-                'reserved', \(alias).\(unit)_reserved)
+            '\(unit)', json_build_object('cap', nullif(\(alias).\(unit)_cap, \(noCap)),
+                'used', \(alias).\(unit)_used, 'reserved', \(alias).\(unit)_reserved)
             """
         }
         return """

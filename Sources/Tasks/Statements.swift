@@ -28,6 +28,31 @@ enum Statements {
         FROM sandboxd.lease($1::int, $2::int, $3::bigint, $4::int)
         """
     )
+    /// The first of each lane that its budget can pay now; see `MemorySaving`.
+    static let heads = Statement(
+        "heads",
+        """
+        SELECT h.task_id, l.lane, t.memory_mib
+        FROM sandboxd.lanes l
+        JOIN sandboxd.budgets b ON b.budget_id = l.budget_id AND NOT b.paused
+        CROSS JOIN LATERAL (
+            SELECT r.task_id FROM sandboxd.task_ready r WHERE r.lane = l.lane
+            ORDER BY r.lane, r.rank, r.seq LIMIT 1
+        ) AS h
+        JOIN sandboxd.tasks t ON t.task_id = h.task_id
+        WHERE l.pool = 'sandbox'
+            AND (t.cpu_ms <= b.cpu_ms_cap - b.cpu_ms_used - b.cpu_ms_reserved) IS NOT FALSE
+            AND (t.memory_mib_s <= b.memory_mib_s_cap - b.memory_mib_s_used
+                - b.memory_mib_s_reserved) IS NOT FALSE
+            AND (t.wall_ms <= b.wall_ms_cap - b.wall_ms_used - b.wall_ms_reserved) IS NOT FALSE
+            AND (1 <= b.runs_cap - b.runs_used - b.runs_reserved) IS NOT FALSE
+            AND (t.egress_bytes <= b.egress_bytes_cap - b.egress_bytes_used
+                - b.egress_bytes_reserved) IS NOT FALSE
+            AND (sandboxd.money(t.cpu_ms, t.memory_mib_s, 1, t.egress_bytes, b.price_cpu_s,
+                b.price_memory_gib_s, b.price_run, b.price_egress_gib)
+                <= b.money_nanos_cap - b.money_nanos_used - b.money_nanos_reserved) IS NOT FALSE
+        """
+    )
     static let beginRun = Statement(
         "begin_run",
         """
@@ -65,10 +90,11 @@ enum Statements {
         "sweep",
         "SELECT task_id, fence FROM sandboxd.sweep(1000, $1::int[], $2::bigint[])"
     )
-    static let workers = Statement(
-        "workers",
-        "SELECT worker_id, beats FROM sandboxd.workers WHERE NOT retired"
+    static let pulses = Statement(
+        "pulses",
+        "SELECT worker_id, beats, ttl_s FROM sandboxd.workers WHERE NOT retired"
     )
+    static let wake = Statement("wake", "SELECT sandboxd.wake()")
     static let leases = Statement(
         "leases",
         "SELECT task_id, fence FROM sandboxd.task_leases WHERE worker_id = $1::int"
@@ -85,6 +111,14 @@ enum Statements {
         "SELECT sandboxd.promote() AS promoted FROM (SELECT sandboxd.roll_budgets()) AS rolled"
     )
     static let maintain = Statement("maintain", "SELECT sandboxd.maintain($1::int)")
+    static let expireTasks = Statement(
+        "expire_tasks",
+        "SELECT sandboxd.expire_tasks($1::int, $2::bigint) AS next"
+    )
+    static let expireBlobs = Statement(
+        "expire_blobs",
+        "SELECT encode(sandboxd.expire_blobs(decode($1, 'hex')), 'hex') AS next"
+    )
     static let publish = Statement(
         "publish",
         """

@@ -44,7 +44,20 @@ package enum TaskError: Error, Sendable, Hashable {
         // Classes 22 and 54, of a text that is no JSON for PostgreSQL: NUL, half of a surrogate pair,
         // a number beyond all bounds, nesting beyond its stack.
         case "22P05", "22P02", "22003", "54001": self = .malformed(message)
+        case "53100": self = .unavailable("its disk is full: \(message)")
         default: self = error.isTransient ? .unavailable(message) : .database(error)
+        }
+    }
+}
+
+extension TaskError {
+    /// Whether the database answered, and would say the same to the same statement again.
+    var isRefusal: Bool {
+        switch self {
+        case .malformed, .keyTaken, .exhausted, .unknownProfile, .unknownBudget: true
+        // Somebody may just be migrating it.
+        case .unavailable, .schema, .workerOver: false
+        case .database(let error): !error.isTransient
         }
     }
 }

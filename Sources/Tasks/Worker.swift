@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package import Kernel
+internal import Kernel
 
 /// This node among those that lease: registers, keeps its leases alive, and lets go of them in time.
 ///
@@ -13,45 +13,10 @@ package actor Worker {
         case stopped
     }
 
-    /// How to reach an attempt that is held.
-    package struct Holder: Sendable {
-        package var end: @Sendable (LeaseOrder.Why) -> Void
-        /// What it has used so far; nil when that is not known now.
-        package var usage: @Sendable () async -> Charge?
-        /// Told how long the lease lasts now.
-        package var keep: @Sendable (Instant) async -> Void
-
-        package init(
-            end: @escaping @Sendable (LeaseOrder.Why) -> Void,
-            usage: @escaping @Sendable () async -> Charge?,
-            keep: @escaping @Sendable (Instant) async -> Void
-        ) {
-            self.end = end
-            self.usage = usage
-            self.keep = keep
-        }
-    }
-
-    /// Who this node is.
-    package struct Identity: Sendable {
-        /// The same at every start.
-        package var node: String
-        package var bootID: String
-        package var version: String
-        /// How long a heartbeat makes leases last.
-        package var timeToLive: Duration
-
-        package init(node: String, bootID: String, version: String, timeToLive: Duration) {
-            self.node = node
-            self.bootID = bootID
-            self.version = version
-            self.timeToLive = timeToLive
-        }
-    }
-
     private let queue: TaskQueue
     private let completer: Completer
     private let identity: Identity
+    private let unsettled: @Sendable (LeaseKey, TaskError) -> Void
     private var book: LeaseBook
     private var holders: [LeaseKey: Holder] = [:]
     /// Ends that came before there was anybody to tell.
@@ -66,9 +31,15 @@ package actor Worker {
         didSet { if state != oldValue { for watcher in watchers { watcher(state) } } }
     }
 
-    package init(_ queue: TaskQueue, _ identity: Identity) {
+    /// `unsettled` is told of each completion that the database did not take, and why.
+    package init(
+        _ queue: TaskQueue,
+        _ identity: Identity,
+        unsettled: @escaping @Sendable (LeaseKey, TaskError) -> Void
+    ) {
         self.queue = queue
         self.identity = identity
+        self.unsettled = unsettled
         completer = Completer(queue) { pause in
             // Waking early only means trying early.
             try? await Task.sleep(for: pause)
@@ -246,6 +217,7 @@ package actor Worker {
         var worker = 0
         if case .registered(let number) = state { worker = number }
         let settlement = await completer.settle(completion, worker: worker)
+        if case .unsettled(let error) = settlement { unsettled(key, error) }
         book.settled(key)
         lastUsage[key] = nil
         return settlement

@@ -56,7 +56,8 @@ import Testing
         "an error says whether to try again",
         arguments: [
             ("08006", true), ("57P01", true), ("57P03", true), ("53300", true), ("25006", true),
-            ("40001", true), ("40P01", true), ("23505", false), ("42601", false), ("57014", false),
+            ("40001", true), ("40P01", true), ("23505", false), ("42601", false), ("57014", true),
+            ("55P03", true), ("58030", true), ("22P02", false),
         ]
     )
     func transience(sqlState: String, isTransient: Bool) {

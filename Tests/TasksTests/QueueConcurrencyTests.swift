@@ -4,8 +4,8 @@ import Postgres
 import Tasks
 import Testing
 
-/// Many connections that really work at the same time: no refusal but those that are meant, and sums
-/// that are right in the end.
+/// Many connections that really work at the same time: no refusal but those that are meant, and
+/// sums that are right in the end.
 @Suite("The queue under many hands", .database, .serialized, .timeLimit(.minutes(2)))
 struct QueueConcurrencyTests {
     private static let budgets = ["a", "b", "c", "d"]
@@ -416,24 +416,6 @@ struct QueueConcurrencyTests {
                         }
                     }
                 )
-            }
-        }
-    }
-
-    @Test("several who migrate an empty database at once make one schema")
-    func migrations() async throws {
-        try await TaskDatabase.with(isMigrated: false) { database in
-            try await withThrowingTaskGroup(of: Void.self) { group in
-                for _ in 0..<4 {
-                    group.addTask {
-                        try await database.withClient { _ = try await Migrations.migrate($0) }
-                    }
-                }
-                try await group.waitForAll()
-            }
-            try await database.withClient { client in
-                let state = try await Migrations.state(of: client)
-                #expect(state == .current)
             }
         }
     }

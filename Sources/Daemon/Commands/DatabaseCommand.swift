@@ -24,9 +24,18 @@ struct DatabaseCommand: AsyncParsableCommand {
 
         @OptionGroup var database: DatabaseOptions
 
+        @Flag(help: "Print a JSON object to standard output.")
+        var json = false
+
         func run() async throws {
-            try await database.run { client throws(TaskError) in
+            try await database.run { [json] client throws(TaskError) in
                 let applied = try await Migrations.migrate(client)
+                if json {
+                    let object: JSONObject = [
+                        "applied": applied, "version": Migrations.all.count,
+                    ]
+                    return print(JSONAnswer.text(object))
+                }
                 for name in applied { print("applied \(name)") }
                 if applied.isEmpty { print("the schema is up to date") }
             }

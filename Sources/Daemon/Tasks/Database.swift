@@ -7,19 +7,15 @@ internal import Reaper
 internal import SystemPackage
 internal import Tasks
 
-/// The daemon's side of the database: its connections, its place among the workers, and the upkeep
-/// that every node does.
+/// The daemon's side of the database: its connections, and its place among the workers.
 struct Database: Sendable {
     private static let schemaPause = Duration.milliseconds(500)
-    private static let sweepEvery = 5
-    private static let maintainEvery = 3600
 
     let queue: TaskQueue
     let worker: Worker
     let readiness: Readiness
     private let cluster: EmbeddedCluster?
     private let records: AttemptRecords
-    private let timeToLive: Duration
     private let keepDays: Int
     private let mayMigrate: Bool
     private let logger: Logger
@@ -75,7 +71,6 @@ struct Database: Sendable {
         self.cluster = cluster
         self.records = records
         self.logger = logger
-        timeToLive = configuration.leaseTime
         keepDays = configuration.keepDays
         mayMigrate = cluster != nil || configuration.migrates
         readiness = Readiness()
@@ -97,7 +92,9 @@ struct Database: Sendable {
                 version: "1",
                 timeToLive: configuration.leaseTime
             )
-        )
+        ) { key, error in
+            logger.error("attempt \(key) could not be settled, and is left to the sweep: \(error)")
+        }
     }
 
     // MARK: Life
@@ -131,7 +128,9 @@ struct Database: Sendable {
             await prepare(profiles)
             group.addTask { await worker.run() }
             group.addTask { await runner.run() }
-            group.addTask { await self.upkeep() }
+            let upkeep = Upkeep(queue: queue, worker: worker, keepDays: keepDays, logger: logger)
+            group.addTask { await upkeep.run() }
+            group.addTask { await upkeep.maintain() }
         }
     }
 
@@ -175,7 +174,7 @@ struct Database: Sendable {
         case .newer(let version):
             throw .schema("version \(version) is newer than this program")
         case .older(let version):
-            let others = try await queue.beatsOfWorkers().count
+            let others = try await queue.pulses().count
             guard mayMigrate || others == 0 else {
                 throw .schema(
                     "version \(version) is older, and \(others) other nodes use it (run "
@@ -186,45 +185,5 @@ struct Database: Sendable {
         }
         let applied = try await Migrations.migrate(queue.watch)
         for name in applied { logger.notice("migrated the database: \(name)") }
-    }
-
-    /// What every node does, whether or not another does it too.
-    private func upkeep() async {
-        var seen: [Int: (beats: Int, since: Instant)] = [:]
-        var second = 0
-        while !Task.isCancelled {
-            do throws(TaskError) {
-                if try await queue.promote() > 0 { logger.debug("delayed tasks became ready") }
-                if second % Self.sweepEvery == 0 { try await sweep(&seen) }
-                if second % Self.maintainEvery == 0 { try await queue.maintain(keepDays: keepDays) }
-            } catch {
-                logger.debug("upkeep: \(error)")
-            }
-            second += 1
-            // Cancelled: the loop sees it.
-            try? await Task.sleep(for: .seconds(Double.random(in: 0.8...1.2)))
-        }
-    }
-
-    /// Takes away the leases of the dead; also of those whom only this node's own clock shows dead,
-    /// because the server's was set back.
-    private func sweep(_ seen: inout [Int: (beats: Int, since: Instant)]) async throws(TaskError) {
-        let now = Instant.now
-        var stale: [(worker: Int, beats: Int)] = []
-        let beats = try await queue.beatsOfWorkers()
-        for (worker, count) in beats {
-            guard let last = seen[worker], last.beats == count else {
-                seen[worker] = (count, now)
-                continue
-            }
-            if last.since.advanced(by: timeToLive * 2) < now { stale.append((worker, count)) }
-        }
-        seen = seen.filter { beats[$0.key] != nil }
-        for key in try await worker.settleUnheard() {
-            logger.notice("lease \(key) came in an answer that was lost, and is settled")
-        }
-        for key in try await queue.sweep(stale: stale) {
-            logger.notice("attempt \(key) was lost with its node, and is settled")
-        }
     }
 }

@@ -10,10 +10,13 @@ internal import Tasks
 /// Leases what fits into this node's free memory, runs it, and settles it.
 ///
 /// It looks when it is told that something came, when a run has ended, and once a second anyway.
+/// What is too large for what is free is passed by smaller tasks, for a while (`MemorySaving`).
 actor TaskRunner {
     /// How many tasks one lease takes at most.
     private static let batch = 32
     private static let poll = Duration.milliseconds(1000)
+    /// For how long a task may be passed by smaller ones.
+    private static let patience = Duration.seconds(30)
 
     private let queue: TaskQueue
     private let worker: Worker
@@ -25,6 +28,9 @@ actor TaskRunner {
     /// Whether the daemon is to end.
     private(set) var isStopping = false
     private var lastLane = 0
+    private var saving = MemorySaving(patience: patience)
+    /// Of tasks that are leased and not admitted yet, in MiB.
+    private var promisedMiB = 0
     /// What runs here, by task.
     private var running: [Int: (attempt: AttemptID, sandbox: Sandbox)] = [:]
     /// What the database was told last.
@@ -66,6 +72,7 @@ actor TaskRunner {
     /// Rings once a second, less or more, so that nodes do not all look at once.
     private func tick() async {
         while !Task.isCancelled {
+            await lookForLarge()
             bell.yield()
             // Cancelled: the loop sees it.
             try? await Task.sleep(for: Self.poll * Double.random(in: 0.8...1.2))
@@ -73,11 +80,38 @@ actor TaskRunner {
         bell.finish()
     }
 
+    /// Looks whether a large task waits for what small ones take.
+    private func lookForLarge() async {
+        let capacity = Int(await runs.status.admission.capacityBytes >> 20)
+        let room = await freeMiB
+        var heads: [MemorySaving.Head] = []
+        // With everything free, nothing that could ever fit has to wait.
+        if room < capacity || saving.isWatching, !isStopping, case .registered = await worker.state
+        {
+            do throws(TaskError) { heads = try await queue.heads() } catch {
+                return logger.debug("looking at the lanes: \(error)")
+            }
+        }
+        saving.look(heads, freeMiB: room, capacityMiB: capacity, at: .now)
+    }
+
+    /// Memory for further leases.
+    private var freeMiB: Int {
+        get async { await runs.freeMiB - promisedMiB }
+    }
+
     /// Leases once; whether it is worth doing so again at once.
     private func leaseOnce(into group: inout DiscardingTaskGroup) async -> Bool {
         guard runs.disk.look().isOpen, case .registered = await worker.state else { return false }
-        let room = await runs.freeMiB
+        let room = await freeMiB
         guard room > 0 else {
+            await tellWaiting(false)
+            return false
+        }
+        switch saving.plan(freeMiB: room) {
+        case .anything: break
+        case .first(let head): lastLane = head.lane - 1
+        case .nothing:
             await tellWaiting(false)
             return false
         }
@@ -95,6 +129,8 @@ actor TaskRunner {
         }
         for lease in leases {
             lastLane = lease.lane
+            saving.took(lease.key.task)
+            promisedMiB += lease.memoryMiB
             group.addTask { await self.perform(lease) }
         }
         return leases.count == Self.batch
@@ -110,14 +146,7 @@ actor TaskRunner {
     /// One leased task, from its spec to its settlement.
     private func perform(_ lease: Lease) async {
         do {
-            var spec = try RunSpec.task(lease)
-            try await spec.loadBlobs(from: queue)
-            let admitted = try await runs.admit(
-                spec,
-                isLive: false,
-                attempt: AttemptID(hex: lease.attemptID),
-                noLongerThan: lease.millisecondsToDeadline.map { .milliseconds(max(1, $0)) }
-            )
+            let admitted = try await admit(lease)
             let policy = admitted.request.policy
             await worker.hold(lease.key, .sandbox(admitted.sandbox, policy))
             running[lease.key.task] = (admitted.request.attempt, admitted.sandbox)
@@ -136,8 +165,20 @@ actor TaskRunner {
         bell.yield()
     }
 
-    /// What could not even begin. What a moment mends comes back as it was; what is this node's fault
-    /// is tried again, with a pause; anything else fails.
+    private func admit(_ lease: Lease) async throws -> RunService.Admitted {
+        defer { promisedMiB -= lease.memoryMiB }
+        var spec = try RunSpec.task(lease)
+        try await spec.loadBlobs(from: queue)
+        return try await runs.admit(
+            spec,
+            isLive: false,
+            attempt: AttemptID(hex: lease.attemptID),
+            noLongerThan: lease.millisecondsToDeadline.map { .milliseconds(max(1, $0)) }
+        )
+    }
+
+    /// What could not even begin. What a moment mends comes back as it was; what is this node's
+    /// fault is tried again, with a pause; anything else fails.
     private func giveBack(_ lease: Lease, _ error: any Error) async {
         let verdict =
             switch error {

@@ -12,34 +12,6 @@ internal import SystemPackage
 /// the root group; `stop` ends both. What an earlier process left, processes as well as files, is
 /// cleared before each start. Only one process at a time has the directory: it is locked.
 package actor EmbeddedCluster {
-    /// Where, and how large.
-    package struct Configuration: Sendable {
-        /// The directory, of this user alone; made when it is missing, its parent is not.
-        package var directory: String
-        /// The path of `sandboxd-init`.
-        package var initProgram: String
-        /// PostgreSQL's cache, in MiB.
-        package var sharedBuffersMebibytes = 32
-        /// As many sessions as it takes.
-        package var maxConnections = 40
-        /// How long the server may take to accept connections.
-        package var startLimit = Duration.seconds(30)
-
-        /// The usual one.
-        package init(directory: String, initProgram: String) {
-            self.directory = directory
-            self.initProgram = initProgram
-        }
-    }
-
-    /// What happened to the server, for a log.
-    package enum Event: Sendable, Hashable {
-        /// It takes connections.
-        case ready(pid: Int32)
-        /// It ended by itself, or could not be started again; another attempt follows.
-        case down(String)
-    }
-
     private static let readyPause = Duration.milliseconds(10)
     private static let initLimit = Duration.seconds(120)
     private static let soundLife = Duration.seconds(10)
@@ -60,8 +32,7 @@ package actor EmbeddedCluster {
     private var isStopping = false
     private var backoff = Backoff(from: .milliseconds(50), to: .seconds(5))
     private var random = SystemRandomNumberGenerator()
-    private var pauses: [UInt64: (CheckedContinuation<Void, Never>, EventLoop.Timer)] = [:]
-    private var nextPause: UInt64 = 0
+    private let pauses: Pauses
 
     /// `observed` is called on the loop's thread.
     package init(
@@ -72,6 +43,7 @@ package actor EmbeddedCluster {
         self.configuration = configuration
         self.loop = loop
         self.observed = observed
+        pauses = Pauses(on: loop)
     }
 
     // MARK: Life cycle
@@ -113,7 +85,7 @@ package actor EmbeddedCluster {
                 // One that ends as soon as it is ready is not started in a circle.
                 if readySince.advanced(by: Self.soundLife) < .now { backoff.reset() }
             }
-            await pause(backoff.next(using: &random))
+            await pauses.pause(backoff.next(using: &random))
             do throws(ClusterError) {
                 try await restart()
             } catch {
@@ -125,7 +97,7 @@ package actor EmbeddedCluster {
     /// Ends the server, with the sessions' transactions undone, and lets go of the directory.
     package func stop() async {
         isStopping = true
-        for id in pauses.keys { endPause(id) }
+        pauses.end()
         await endProcess()
         directory?.removeSockets()
         directory = nil
@@ -193,7 +165,7 @@ package actor EmbeddedCluster {
                 let log = directory.lastLines(since: logStart)
                 throw .late(after: configuration.startLimit, log: log)
             }
-            await pause(Self.readyPause)
+            await pauses.pause(Self.readyPause)
             if isStopping { throw .stopped }
         }
         readySince = .now
@@ -262,26 +234,5 @@ package actor EmbeddedCluster {
     private static func userName() throws(ClusterError) -> String {
         guard let entry = getpwuid(geteuid()) else { throw .noUserName(uid: geteuid()) }
         return String(cString: entry.pointee.pw_name)
-    }
-
-    // MARK: Pauses
-
-    /// Lets time pass, but not once `stop` was called.
-    private func pause(_ duration: Duration) async {
-        if isStopping { return }
-        nextPause += 1
-        let id = nextPause
-        await withCheckedContinuation { continuation in
-            let timer = loop.schedule(at: .now.advanced(by: duration)) { [self] in
-                self.assumeIsolated { $0.endPause(id) }
-            }
-            pauses[id] = (continuation, timer)
-        }
-    }
-
-    private func endPause(_ id: UInt64) {
-        guard let (continuation, timer) = pauses.removeValue(forKey: id) else { return }
-        loop.cancel(timer)
-        continuation.resume()
     }
 }

@@ -116,6 +116,8 @@ CREATE TABLE sandboxd.workers (
     version text,
     started_at timestamptz NOT NULL DEFAULT now(),
     lease_until timestamptz NOT NULL,
+    -- For how long a heartbeat makes it live, so that others can tell by their own clocks.
+    ttl_s float8 NOT NULL,
     beats bigint NOT NULL DEFAULT 0,
     -- Takes no new tasks.
     draining boolean NOT NULL DEFAULT false,
@@ -163,6 +165,7 @@ CREATE TABLE sandboxd.task_keys (
     spec_sha256 bytea NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now()
 );
+CREATE INDEX task_keys_task ON sandboxd.task_keys (task_id);
 
 -- Larger inputs, by content.
 CREATE TABLE sandboxd.blobs (

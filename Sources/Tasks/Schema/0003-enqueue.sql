@@ -291,11 +291,12 @@ $$;
 CREATE FUNCTION sandboxd.enqueue(
     p_profile text, p_spec jsonb, p_budget text DEFAULT 'default', p_key text DEFAULT NULL,
     p_priority int DEFAULT 0, p_run_at timestamptz DEFAULT NULL, p_max_attempts int DEFAULT 3,
-    p_pool text DEFAULT 'sandbox'
+    p_pool text DEFAULT 'sandbox', p_deadline_at timestamptz DEFAULT NULL,
+    p_retry_on text[] DEFAULT NULL
 ) RETURNS bigint
 LANGUAGE sql AS $$
     SELECT task_id FROM sandboxd.enqueue_many(jsonb_build_array(jsonb_build_object(
         'profile', p_profile, 'spec', p_spec, 'budget', p_budget, 'key', p_key,
         'priority', p_priority, 'run_at', p_run_at, 'max_attempts', p_max_attempts,
-        'pool', p_pool)))
+        'pool', p_pool, 'deadline_at', p_deadline_at, 'retry_on', p_retry_on)))
 $$;

@@ -17,8 +17,8 @@ BEGIN
     END IF;
     UPDATE sandboxd.workers SET retired = true, waiting = false
     WHERE node = p_node AND pool = p_pool AND NOT retired;
-    INSERT INTO sandboxd.workers (node, pool, boot_id, version, lease_until)
-    VALUES (p_node, p_pool, p_boot_id, p_version, now() + make_interval(secs => p_ttl_s))
+    INSERT INTO sandboxd.workers (node, pool, boot_id, version, lease_until, ttl_s)
+    VALUES (p_node, p_pool, p_boot_id, p_version, now() + make_interval(secs => p_ttl_s), p_ttl_s)
     RETURNING worker_id INTO v_worker;
     RETURN v_worker;
 END
@@ -463,7 +463,8 @@ SET jit = off
 AS $$
 #variable_conflict use_column
 BEGIN
-    UPDATE sandboxd.workers SET lease_until = now() + make_interval(secs => p_ttl_s), beats = beats + 1
+    UPDATE sandboxd.workers SET lease_until = now() + make_interval(secs => p_ttl_s), ttl_s = p_ttl_s,
+        beats = beats + 1
     WHERE worker_id = p_worker AND NOT retired;
     IF NOT FOUND THEN
         RETURN QUERY SELECT NULL::bigint, NULL::int, 'over';

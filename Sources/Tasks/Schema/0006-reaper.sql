@@ -42,6 +42,8 @@ BEGIN
             v_cpu_ms, v_memory_mib_s, v_wall_ms, v_egress_bytes,
             array_fill('heartbeat'::text, ARRAY[cardinality(v_tasks)]),
             array_fill(NULL::text, ARRAY[cardinality(v_tasks)]));
+        -- What the lost attempts had reserved may pay for others now.
+        PERFORM sandboxd.wake();
     END IF;
 END
 $$;
@@ -84,18 +86,73 @@ BEGIN
 END
 $$;
 
--- Makes the partitions of the next days, drops those older than p_keep_days, and removes the payloads,
--- keys and blobs that nothing needs any more. A blob that a task holds, or that was touched within a
--- day, stays. Answers what it dropped.
+-- Removes tasks that ended more than p_keep_days ago, with their keys and their hold on blobs. It
+-- looks at p_limit tasks in the order in which they came, beginning after p_after, and answers
+-- where the next call goes on: each is short, however much there is. Null at the end, where all
+-- that follow are too young, and when another node is just doing the same.
+CREATE FUNCTION sandboxd.expire_tasks(
+    p_keep_days int, p_after bigint DEFAULT 0, p_limit int DEFAULT 1000
+) RETURNS bigint
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_before timestamptz := now() - make_interval(days => p_keep_days);
+    v_seen record;
+    v_gone bigint[];
+BEGIN
+    IF p_keep_days NOT BETWEEN 1 AND 3650 THEN
+        RAISE 'history of % days: give 1 to 3650', p_keep_days USING ERRCODE = 'SB002';
+    END IF;
+    IF NOT pg_try_advisory_xact_lock(hashtextextended('sandboxd.maintain', 0)) THEN
+        RETURN NULL;
+    END IF;
+    SELECT count(*) AS n, max(t.task_id) AS last, bool_or(t.created_at < v_before) AS is_old,
+        array_agg(t.task_id) FILTER (WHERE t.state <> 0 AND t.finished_at < v_before) AS over
+    INTO v_seen
+    FROM (SELECT * FROM sandboxd.tasks WHERE task_id > p_after ORDER BY task_id LIMIT p_limit) AS t;
+    -- Asked again, for somebody may have brought one back meanwhile.
+    WITH gone AS (
+        DELETE FROM sandboxd.tasks t
+        WHERE t.task_id = ANY (v_seen.over) AND t.state <> 0 AND t.finished_at < v_before
+        RETURNING t.task_id
+    )
+    SELECT array_agg(task_id) INTO v_gone FROM gone;
+    DELETE FROM sandboxd.task_keys k WHERE k.task_id = ANY (v_gone);
+    DELETE FROM sandboxd.task_blobs h WHERE h.task_id = ANY (v_gone);
+    RETURN CASE WHEN v_seen.n = p_limit AND v_seen.is_old THEN v_seen.last END;
+END
+$$;
+
+-- The same for blobs that no task holds. One that was touched within a day stays: somebody may be just
+-- about to name it.
+CREATE FUNCTION sandboxd.expire_blobs(p_after bytea DEFAULT '', p_limit int DEFAULT 1000) RETURNS bytea
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_seen bytea[];
+BEGIN
+    IF NOT pg_try_advisory_xact_lock(hashtextextended('sandboxd.maintain', 0)) THEN
+        RETURN NULL;
+    END IF;
+    v_seen := ARRAY(SELECT b.sha256 FROM sandboxd.blobs b WHERE b.sha256 > p_after
+        ORDER BY b.sha256 LIMIT p_limit);
+    DELETE FROM sandboxd.blobs b
+    WHERE b.sha256 = ANY (v_seen) AND b.touched_at < now() - interval '1 day'
+        -- One by one: NOT EXISTS might be planned as a join with all that is held.
+        AND (SELECT h.task_id FROM sandboxd.task_blobs h WHERE h.sha256 = b.sha256 LIMIT 1) IS NULL;
+    RETURN CASE WHEN cardinality(v_seen) = p_limit THEN v_seen[p_limit] END;
+END
+$$;
+
+-- Makes the partitions of the next days, drops those older than p_keep_days, and forgets workers
+-- that are over for as long. Answers how many partitions it dropped.
 CREATE FUNCTION sandboxd.maintain(p_keep_days int DEFAULT 30) RETURNS int
 LANGUAGE plpgsql
 SET lock_timeout = '500ms'
 AS $$
 DECLARE
+    v_before timestamptz := now() - make_interval(days => p_keep_days);
     v_day date;
     v_name text;
     v_dropped int := 0;
-    v_count int;
 BEGIN
     IF p_keep_days NOT BETWEEN 1 AND 3650 THEN
         RAISE 'history of % days: give 1 to 3650', p_keep_days USING ERRCODE = 'SB002';
@@ -104,16 +161,13 @@ BEGIN
     IF NOT pg_try_advisory_xact_lock(hashtextextended('sandboxd.maintain', 0)) THEN
         RETURN 0;
     END IF;
-    DELETE FROM sandboxd.task_attempts_rest WHERE finished_at < now() - make_interval(days => p_keep_days);
-    DELETE FROM sandboxd.tasks WHERE state <> 0 AND finished_at < now() - make_interval(days => p_keep_days);
-    DELETE FROM sandboxd.task_keys k WHERE k.created_at < now() - make_interval(days => p_keep_days)
-        AND NOT EXISTS (SELECT FROM sandboxd.tasks t WHERE t.task_id = k.task_id);
-    DELETE FROM sandboxd.task_blobs h
-    WHERE NOT EXISTS (SELECT FROM sandboxd.tasks t WHERE t.task_id = h.task_id);
-    DELETE FROM sandboxd.blobs b WHERE b.touched_at < now() - interval '1 day'
-        AND NOT EXISTS (SELECT FROM sandboxd.task_blobs h WHERE h.sha256 = b.sha256);
-    DELETE FROM sandboxd.workers w WHERE w.retired AND w.lease_until < now() - make_interval(days => p_keep_days)
-        AND NOT EXISTS (SELECT FROM sandboxd.task_leases l WHERE l.worker_id = w.worker_id);
+    -- Usually empty, and a worker is one start of a daemon; but never more than is soon done.
+    DELETE FROM sandboxd.task_attempts_rest WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM sandboxd.task_attempts_rest WHERE finished_at < v_before LIMIT 10000));
+    DELETE FROM sandboxd.workers WHERE ctid = ANY (ARRAY(
+        SELECT w.ctid FROM sandboxd.workers w WHERE w.retired AND w.lease_until < v_before
+            AND NOT EXISTS (SELECT FROM sandboxd.task_leases l WHERE l.worker_id = w.worker_id)
+        LIMIT 1000 FOR UPDATE SKIP LOCKED));
     -- Last, for this keeps everybody else from the history until the end of the transaction; and only
     -- when it is free at once, for all who settle would stand in line behind us.
     BEGIN

@@ -2,8 +2,10 @@
 --
 -- How people set budgets.
 
--- Makes a budget, or changes the settings that p_settings names; the others stay. A cap of null does
--- not hold. A cap below what is used and reserved already is refused (SB002), for it could not be kept.
+-- Makes a budget, or changes the settings that p_settings names; the others stay. A cap of null is
+-- none; what is kept then is one that no honest attempt reaches, so that no sum can pass what its
+-- column holds, whatever the prices. A cap below what is used and reserved already is refused
+-- (SB002), for it could not be kept.
 CREATE FUNCTION sandboxd.set_budget(p_budget text, p_settings jsonb) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -11,6 +13,7 @@ DECLARE
         'egress_bytes_cap', 'money_nanos_cap'];
     v_prices constant text[] := ARRAY['price_cpu_s', 'price_memory_gib_s', 'price_run',
         'price_egress_gib'];
+    v_no_cap constant bigint := 4000000000000000000;
     v_key text;
     v_value jsonb;
     v_row sandboxd.budgets;
@@ -74,6 +77,11 @@ BEGIN
                 RAISE '''%'' is %, and % are used or reserved already: pause the budget instead', v_key,
                     p_settings ->> v_key, v_least USING ERRCODE = 'SB002';
             END IF;
+        END IF;
+    END LOOP;
+    FOREACH v_key IN ARRAY v_caps LOOP
+        IF p_settings -> v_key = 'null' THEN
+            p_settings := jsonb_set(p_settings, ARRAY[v_key], to_jsonb(v_no_cap));
         END IF;
     END LOOP;
     v_row := jsonb_populate_record(v_row, p_settings);

@@ -11,7 +11,7 @@ struct TaskDatabase: Sendable {
     static let server = getenv("SANDBOXD_TEST_DATABASE").map { String(cString: $0) }
 
     /// The one loop of all these tests: its thread never ends.
-    private static let loop = Result { try EventLoop() }
+    static let loop = Result { try EventLoop() }
     private static let deadline = Duration.seconds(50)
 
     /// What libpq takes.
@@ -42,7 +42,8 @@ struct TaskDatabase: Sendable {
         }
     }
 
-    private func migrate() async throws {
+    /// Puts the queue and two profiles into it.
+    func migrate() async throws {
         _ = try await withClient { try await Migrations.migrate($0) }
         try await run(
             """
