@@ -8,10 +8,6 @@ CURLcode ccurl_set_long(CURL *easy, CURLoption option, long value) {
     return curl_easy_setopt(easy, option, value);
 }
 
-CURLcode ccurl_set_size(CURL *easy, CURLoption option, int64_t value) {
-    return curl_easy_setopt(easy, option, (curl_off_t)value);
-}
-
 CURLcode ccurl_set_text(CURL *easy, CURLoption option, const char *value) {
     return curl_easy_setopt(easy, option, value);
 }
@@ -62,11 +58,6 @@ int ccurl_peer_user(int socket, uint32_t *ret_user) {
     if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return -errno;
     *ret_user = peer.uid;
     return 0;
-}
-
-long ccurl_status(CURL *easy) {
-    long status = 0;
-    return curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status) == CURLE_OK ? status : 0;
 }
 
 int ccurl_connect_errno(CURL *easy) {

@@ -85,7 +85,9 @@ package actor DockerClient {
             loop.post { self.assumeIsolated { $0.multi?.abort(id, .cancelled) } }
         }
         do throws(DockerError.Reason) {
-            return try result.get()
+            var answer = try result.get()
+            await answer.readIfLong()
+            return answer
         } catch {
             // What was agreed on was agreed on with somebody else, for all that is known.
             if error.endsAgreement { agreement = nil }
@@ -117,7 +119,7 @@ package actor DockerClient {
 
     /// The engine's own words, or as much of its answer as may be quoted.
     static func message(in answer: EngineAnswer, _ auth: RegistryAuth?) -> String {
-        let words = JSONParser.parse(answer.body)?["message"]?.text
+        let words = answer.json?["message"]?.text
         let quoted = words.map { Visible.text($0) } ?? Visible.text(answer.body)
         return auth?.redacting(quoted) ?? quoted
     }

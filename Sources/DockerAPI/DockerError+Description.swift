@@ -32,10 +32,12 @@ extension DockerError.Reason: CustomStringConvertible {
             message.isEmpty
                 ? "the engine answered \(status)" : "the engine answered \(status): \(message)"
         case .reported(let message): "the engine failed: \(message)"
-        case .nameTaken(let name): "a container named '\(name)' is there already"
+        case .nameTaken(let name, let message):
+            "a container named '\(name)' is there already: \(message)"
         case .inUse(let message): "the image is in use: \(message)"
         case .unreadable(let what): "the engine's answer is not as documented: \(what)"
         case .source(let code): "what is to be sent cannot be read: \(code)"
+        case .sink(let code): "what comes cannot be written: \(code)"
         case .cancelled: "it was cancelled"
         case .closed: "the client was closed"
         }

@@ -24,6 +24,7 @@ package struct DockerError: Error, Sendable, Hashable {
         case imageInspect = "image inspect"
         case imageImport = "image import"
         case imageLoad = "image load"
+        case imageSave = "image save"
         case imagePull = "image pull"
         case imageRemove = "image remove"
         case imageList = "image list"
@@ -61,14 +62,16 @@ package struct DockerError: Error, Sendable, Hashable {
         case answered(status: Int, String)
         /// The engine said that it failed, in the middle of an answer that had begun well.
         case reported(String)
-        /// A container of this name is there already.
-        case nameTaken(String)
+        /// A container of this name is there already; the engine's words.
+        case nameTaken(String, said: String)
         /// Containers use the image; the engine's words.
         case inUse(String)
         /// The answer is not as it is documented: what of it.
         case unreadable(String)
         /// What was to be sent could not be read.
         case source(Errno)
+        /// What came could not be written down.
+        case sink(Errno)
         /// The caller's task was cancelled; what came of the call is unknown.
         case cancelled
         /// The client was closed.
@@ -92,13 +95,22 @@ extension DockerError {
     }
 
     /// Whether it tells against the engine's health, and not against what was asked of it.
+    ///
+    /// A 500 counts, except where an engine says it of what others made: an archive, a registry.
     package var blamesEngine: Bool {
         switch reason {
         case .unreachable, .notAnEngine, .tooOld, .tooNew, .late, .silent, .tooLarge, .lost,
             .unreadable:
             true
-        case .answered(let status, _): status >= 500
-        case .invalid, .reported, .nameTaken, .inUse, .source, .cancelled, .closed: false
+        case .answered(let status, _): status >= 500 && !carriesContents
+        case .invalid, .reported, .nameTaken, .inUse, .source, .sink, .cancelled, .closed: false
+        }
+    }
+
+    private var carriesContents: Bool {
+        switch call {
+        case .imageImport, .imageLoad, .imagePull: true
+        default: false
         }
     }
 }

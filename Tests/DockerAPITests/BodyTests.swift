@@ -148,6 +148,20 @@ import Testing
         #expect(Clients.descriptors(connectedTo: engine) == 0)
     }
 
+    @Test("a list of thousands is read whole")
+    func longList() async throws {
+        let one = #"{"Id":"\#(FakeAnswers.containerID)","State":"running","Names":["/x"]}"#
+        let list = "[" + Array(repeating: one, count: 5000).joined(separator: ",") + "]"
+        let script = FakeAnswers.working(but: "GET", "/containers/json") { _ in
+            FakeAnswers.json(list)
+        }
+        try await Clients.withFake(script) { client, _ in
+            let listed = try await client.list(labels: [:])
+            #expect(listed.count == 5000)
+            #expect(listed.allSatisfy { $0.status == .running })
+        }
+    }
+
     // MARK: Lines
 
     private static func pulling(_ moves: [FakeEngine.Move]) -> FakeEngine.Script {
@@ -184,9 +198,8 @@ import Testing
         let error = FakeAnswers.chunk(
             #"{"errorDetail":{"message":"x"},"error":"no\nspace"}"# + "\n"
         )
-        try await Clients.withFake(Self.pulling(FakeAnswers.chunkedHead + [error, .hang])) {
-            client,
-            _ in
+        let script = Self.pulling(FakeAnswers.chunkedHead + [error, .hang])
+        try await Clients.withFake(script) { client, _ in
             let error = await Clients.failure { () async throws(DockerError) in
                 try await client.pull(name)
             }
@@ -208,9 +221,8 @@ import Testing
             ),
         ]
         for (move, reason) in rows {
-            try await Clients.withFake(Self.pulling(FakeAnswers.chunkedHead + [move])) {
-                client,
-                engine in
+            let script = Self.pulling(FakeAnswers.chunkedHead + [move])
+            try await Clients.withFake(script) { client, engine in
                 let error = await Clients.failure { () async throws(DockerError) in
                     try await client.pull(name)
                 }

@@ -70,11 +70,12 @@ import Testing
 
     /// Docker says 409 both to a removal that is under way and to a container that runs.
     private static func removing(
+        _ state: String = "removing",
         thenWait wait: [FakeEngine.Move],
         isGoneAfterwards: Bool
     ) -> FakeEngine.Script {
         let conflict = FakeAnswers.json(#"{"message":"under way"}"#, status: "409 Conflict")
-        let state = FakeAnswers.container.replacing(#""running""#, with: #""removing""#)
+        let container = FakeAnswers.container.replacing(#""running""#, with: #""\#(state)""#)
         let steps = Steps()
         return { request in
             switch (request.method, steps.next(request)) {
@@ -82,18 +83,18 @@ import Testing
             case ("POST", _): wait
             case ("GET", 1) where isGoneAfterwards:
                 FakeAnswers.json(#"{"message":"no such"}"#, status: "404 Gone")
-            case ("GET", _) where request.path.contains("/containers/"): FakeAnswers.json(state)
+            case ("GET", _) where request.path.contains("/containers/"): FakeAnswers.json(container)
             default: FakeAnswers.working(request)
             }
         }
     }
 
-    @Test("a removal that is under way is waited for")
-    func removalUnderWay() async throws {
+    /// While the container is being killed for it, its state is still "running".
+    @Test("a removal that is under way is waited for", arguments: ["removing", "running"])
+    func removalUnderWay(state: String) async throws {
         let wait = FakeAnswers.json(#"{"StatusCode":0}"#)
-        try await Clients.withFake(Self.removing(thenWait: wait, isGoneAfterwards: true)) {
-            client,
-            engine in
+        let script = Self.removing(state, thenWait: wait, isGoneAfterwards: true)
+        try await Clients.withFake(script) { client, engine in
             let ending = try await client.remove("some", force: true, volumes: true)
             #expect(ending == .gone)
             let waited = engine.requests.last { $0.method == "POST" }
@@ -106,9 +107,8 @@ import Testing
 
     @Test("a removal that does not end is late, by the time that the whole call had")
     func removalWithoutEnd() async throws {
-        try await Clients.withFake(Self.removing(thenWait: [.hang], isGoneAfterwards: true)) {
-            client,
-            _ in
+        let script = Self.removing(thenWait: [.hang], isGoneAfterwards: true)
+        try await Clients.withFake(script) { client, _ in
             try await client.agree()
             let error = await Clients.failure { () async throws(DockerError) in
                 try await client.remove("some", force: true, volumes: true, limits: .brief)
@@ -120,9 +120,8 @@ import Testing
     @Test("a removal that failed is the engine's refusal")
     func removalThatFailed() async throws {
         let wait = FakeAnswers.json(#"{"StatusCode":0}"#)
-        try await Clients.withFake(Self.removing(thenWait: wait, isGoneAfterwards: false)) {
-            client,
-            _ in
+        let script = Self.removing(thenWait: wait, isGoneAfterwards: false)
+        try await Clients.withFake(script) { client, _ in
             let error = await Clients.failure { () async throws(DockerError) in
                 try await client.remove("some", force: true, volumes: true)
             }

@@ -15,7 +15,7 @@ import Testing
             .unreachable(path: "/x", .tooManyOpenFiles), .notAnEngine("x"), .tooOld("1.40"),
             .tooNew("1.99"), .late(after: .seconds(3)), .silent(for: .milliseconds(1500)),
             .tooLarge(.line, limit: 5), .lost("x"), .answered(status: 500, "x"),
-            .answered(status: 500, ""), .reported("x"), .nameTaken("x"), .inUse("x"),
+            .answered(status: 500, ""), .reported("x"), .nameTaken("x", said: "y"), .inUse("x"),
             .unreadable("x"), .source(.ioError), .cancelled, .closed,
         ]
         let texts = reasons.map { DockerError(call, $0).description }
@@ -26,10 +26,21 @@ import Testing
         #expect(Set(texts).count == texts.count)
     }
 
+    @Test("an engine is blamed for its own troubles, and for nobody else's")
+    func blame() {
+        #expect(DockerError(.start, .answered(status: 500, "")).blamesEngine)
+        #expect(DockerError(.imagePull, .late(after: .seconds(1))).blamesEngine)
+        #expect(!DockerError(.create, .answered(status: 404, "no such image")).blamesEngine)
+        #expect(!DockerError(.imagePull, .answered(status: 500, "unauthorized")).blamesEngine)
+        #expect(!DockerError(.imageImport, .reported("no space")).blamesEngine)
+        #expect(!DockerError(.kill, .cancelled).blamesEngine)
+    }
+
     @Test(
         "a quotation is one line of at most 500 bytes, of whatever it is made",
         arguments: [
-            ([UInt8]("plain ü 🎈".utf8), "plain ü 🎈"), ([0x1b, 0x5b, 0x32, 0x4a], "\\u{1b}[2J"),
+            ([UInt8]("plain ü 🎈".utf8), "plain ü 🎈"),
+            ([0x1b, 0x5b, 0x32, 0x4a], "\\u{1b}[2J"),
             ([0x61, 0x0a, 0x0d, 0x09, 0x00], "a\\n\\r\\t\\u{0}"), ([0xff, 0x61], "\u{fffd}a"),
             ([UInt8]("a\u{202e}b\u{2028}c\u{200b}".utf8), "a\\u{202e}b\\u{2028}c\\u{200b}"),
             ([UInt8](repeating: 0x61, count: 497), String(repeating: "a", count: 497)),

@@ -10,7 +10,8 @@ import Testing
     @Test(
         "what is no container is refused before anything is sent",
         arguments: [
-            "", "/x", "a/../b", "..", ".x", "-x", "a b", "a?b", "a#b", "a%2fb", "a\nb", "a\0b", "ä",
+            "", "/x", "a/../b", "..", ".x", "-x", "a b", "a?b", "a#b", "a%2fb", "a\nb", "a\0b",
+            "ä",
             String(repeating: "x", count: 129),
         ]
     )

@@ -73,9 +73,8 @@ import Testing
     )
     func noEngine(method: String, path: String, moves: [FakeEngine.Move], why: String) async throws
     {
-        try await Clients.withFake(FakeAnswers.working(but: method, path) { _ in moves }) {
-            client,
-            _ in
+        let script = FakeAnswers.working(but: method, path) { _ in moves }
+        try await Clients.withFake(script) { client, _ in
             let error = await Clients.failure { () async throws(DockerError) in
                 try await client.create(name: "some", body: .object([:]))
             }
@@ -92,9 +91,8 @@ import Testing
     @Test("an engine that is in trouble at the first call is quoted")
     func trouble() async throws {
         let answer = FakeAnswers.json(#"{"message":"starting"}"#, status: "503 Later")
-        try await Clients.withFake(FakeAnswers.working(but: "GET", "/_ping") { _ in answer }) {
-            client,
-            _ in
+        let script = FakeAnswers.working(but: "GET", "/_ping") { _ in answer }
+        try await Clients.withFake(script) { client, _ in
             let error = await Clients.failure { () async throws(DockerError) in
                 try await client.agree()
             }

@@ -36,7 +36,6 @@ typedef int (*ccurl_schedule)(CURLM *_Nonnull multi, long milliseconds, void *_N
 /// curl_easy_setopt, by the type of the option's value. Texts are copied, lists and pointers are
 /// not: they live as long as the handle uses them.
 CURLcode ccurl_set_long(CURL *_Nonnull easy, CURLoption option, long value);
-CURLcode ccurl_set_size(CURL *_Nonnull easy, CURLoption option, int64_t value);
 CURLcode ccurl_set_text(CURL *_Nonnull easy, CURLoption option, const char *_Nonnull value);
 CURLcode ccurl_set_list(CURL *_Nonnull easy, CURLoption option, struct curl_slist *_Nullable value);
 CURLcode ccurl_set_pointer(CURL *_Nonnull easy, CURLoption option, void *_Nullable value);
@@ -64,9 +63,6 @@ int ccurl_socket(const struct curl_sockaddr *_Nonnull address);
 /// The user that listens at the other end of a connected Unix socket (SO_PEERCRED; struct ucred is
 /// hidden by Swift's Glibc module). Answers 0, or -errno.
 int ccurl_peer_user(int socket, uint32_t *_Nonnull ret_user);
-
-/// The status of the last answer; 0 when none came.
-long ccurl_status(CURL *_Nonnull easy);
 
 /// The errno of a connection that was refused; 0 when none was.
 int ccurl_connect_errno(CURL *_Nonnull easy);

@@ -27,8 +27,10 @@ extension DockerClient {
         do throws(DockerError) {
             answer = try await ask(request)
         } catch {
-            throw try await isNameTaken(name, error, budget)
-                ? DockerError(.create, .nameTaken(name)) : error
+            guard case .answered(let status, let message) = error.reason,
+                status == 409 || status == 500, await isThere(name, budget)
+            else { throw error }
+            throw DockerError(.create, .nameTaken(name, said: message))
         }
         return try Self.reading(.create) { () throws(DockerError.Reason) in
             try CreatedContainer(Reading(answer))
@@ -36,12 +38,7 @@ extension DockerClient {
     }
 
     /// Docker says 409 to a name that is taken; Podman 4 says 500, so the name is looked up.
-    private func isNameTaken(
-        _ name: String,
-        _ error: DockerError,
-        _ budget: CallBudget
-    ) async throws(DockerError) -> Bool {
-        guard let status = error.status, status == 409 || status == 500 else { return false }
+    private func isThere(_ name: String, _ budget: CallBudget) async -> Bool {
         do throws(DockerError) {
             return try await inspect(name, limits: try budget.rest()) != nil
         } catch {

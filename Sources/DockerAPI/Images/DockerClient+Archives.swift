@@ -2,7 +2,8 @@
 package import Kernel
 
 /// Images on their way to the engine. Archives are read from a descriptor while they are sent, of
-/// any size, from its present position to its end; progress is told on the loop's thread.
+/// any size, from its present position to its end; progress is told on the loop's thread, and who
+/// is told must not wait.
 extension DockerClient {
     /// The longest instruction of an import, in bytes.
     private static let changeLimit = 4096

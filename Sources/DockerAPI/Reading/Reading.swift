@@ -36,7 +36,7 @@ struct Reading {
         if let type = answer.header.contentType, !type.lowercased().hasPrefix("application/json") {
             throw .unreadable("it is '\(Visible.text(type))', and no JSON")
         }
-        guard let value = JSONParser.parse(answer.body) else { throw .unreadable("it is no JSON") }
+        guard let value = answer.json else { throw .unreadable("it is no JSON") }
         return value
     }
 

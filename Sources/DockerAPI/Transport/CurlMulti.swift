@@ -148,7 +148,8 @@ final class CurlMulti {
         guard let transfer = running[id]?.transfer else { return }
         running[id]?.sourceWatch.map(loop.unwatch)
         running[id]?.sourceWatch = nil
-        curl_easy_pause(transfer.easy, CURLPAUSE_CONT)
+        let code = curl_easy_pause(transfer.easy, CURLPAUSE_CONT)
+        if code != CURLE_OK { abort(id, .lost(String(cString: curl_easy_strerror(code)))) }
     }
 
     // MARK: Driving libcurl

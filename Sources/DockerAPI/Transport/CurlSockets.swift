@@ -25,9 +25,6 @@ final class CurlSockets {
         self.loop = loop
     }
 
-    /// How many are open.
-    var count: Int { sockets.count }
-
     /// Makes one, for libcurl to connect.
     func open(_ address: UnsafePointer<curl_sockaddr>) throws(Errno) -> Int32 {
         let number = ccurl_socket(address)

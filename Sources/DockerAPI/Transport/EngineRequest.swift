@@ -27,6 +27,9 @@ struct EngineRequest {
     var accepted: Set<Int> = []
     /// Takes each line of an answer of status 200; what it throws ends the transfer.
     var takeLine: ((ArraySlice<UInt8>) throws(DockerError.Reason) -> Void)?
+    /// Takes each piece of a good answer's body, which is then not kept and has no other limit than
+    /// what this throws.
+    var takePiece: ((UnsafeRawBufferPointer) throws(DockerError.Reason) -> Void)?
     var limits: CallLimits
 
     init(

@@ -17,6 +17,7 @@ final class Transfer {
     var starved: () -> Errno? = { nil }
 
     private let takeLine: (ArraySlice<UInt8>) throws(DockerError.Reason) -> Void
+    private let takePiece: ((UnsafeRawBufferPointer) throws(DockerError.Reason) -> Void)?
     private let sockets: CurlSockets
     private var intake: AnswerIntake
     private var failure: DockerError.Reason?
@@ -35,6 +36,7 @@ final class Transfer {
         self.sockets = sockets
         limits = request.limits
         takeLine = request.takeLine ?? { _ in }
+        takePiece = request.takePiece
         intake = AnswerIntake(limits: request.limits, byLine: request.takeLine != nil)
         errorText = .allocate(capacity: Int(CURL_ERROR_SIZE))
         errorText.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
@@ -169,7 +171,11 @@ final class Transfer {
     }
 
     private func body(_ bytes: UnsafeRawBufferPointer) throws(DockerError.Reason) {
-        try intake.body(bytes, takeLine)
+        if let takePiece, (200..<300).contains(intake.answer.status) {
+            try takePiece(bytes)
+        } else {
+            try intake.body(bytes, takeLine)
+        }
     }
 
     private func give(_ bytes: UnsafeMutablePointer<CChar>, _ count: Int) -> Int {

@@ -137,7 +137,14 @@ extension Fault {
             isAnswered(500, "<html>\\u{1b}[2Jno")
         ),
         Fault("502 with nothing", FakeAnswers.json("", status: "502 Bad"), isAnswered(502, "")),
-        Fault("a redirection", FakeAnswers.json("", status: "302 Found"), isAnswered(302, "")),
+        Fault(
+            "a redirection",
+            FakeAnswers.head(
+                "302 Found",
+                ["Location: /v1.41/containers/good/json", "Content-Length: 0"]
+            ),
+            isAnswered(302, "")
+        ),
         Fault(
             "the wrong content type",
             FakeAnswers.json(FakeAnswers.container, type: "text/html"),
