@@ -40,7 +40,8 @@ image: setup ## Builds the image of code jobs, unless it is there
 	@$(call packages,image)
 	$(RELEASE)/sandboxd image build images/code
 
-demo: image ## Shows five runs, honest and hostile, each with its verdict
+demo: image ## Shows runs, honest and hostile, on both engines, each with its verdict
+	@$(call packages,docker)
 	@scripts/demo
 
 test: toolchain ## Runs all tests

@@ -150,6 +150,16 @@ struct Daemon {
             }
             group.addTask { await reaper.run() }
             if let docker = engines.docker { group.addTask { await greet(docker) } }
+            if let docker = engines.docker, let database {
+                group.addTask { [logger] in
+                    await EngineMemory(
+                        database.queue,
+                        node: docker.node,
+                        engine: docker,
+                        logger: logger
+                    ).run()
+                }
+            }
             var failure: (any Error)?
             do { try await server.run() } catch { failure = error }
             await runs.stop()
@@ -159,13 +169,18 @@ struct Daemon {
         }
     }
 
-    /// Asks the container engine what it is, so that `status` can tell before the first run.
+    /// Finds out what the container engine is, also when it was not there or not well: `status` can
+    /// tell, and runs go to it, without one of them having to try.
     private func greet(_ docker: DockerEngine) async {
-        do throws(SpawnError) {
-            let info = try await docker.probe()
-            logger.info("runs can go to \(info.engine)")
-        } catch {
-            logger.warning("no run goes to the container engine: \(error)")
+        while !Task.isCancelled {
+            switch await docker.look() {
+            case .success(let info)?: logger.info("runs can go to \(info.engine)")
+            case .failure(let error)?:
+                logger.warning("no run goes to the container engine: \(error)")
+            case nil: break
+            }
+            // Cancelled: the loop sees it.
+            try? await Task.sleep(for: .seconds(1))
         }
     }
 
@@ -223,7 +238,8 @@ struct Daemon {
             configuration: DockerEngine.Configuration(
                 node: try StateDirectory.nodeID(configuration.state),
                 directory: containers,
-                program: program
+                program: program,
+                patience: configuration.dockerTimeout
             ),
             without: configuration.missingLayers
         )

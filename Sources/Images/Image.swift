@@ -3,7 +3,7 @@ package import SystemPackage
 
 /// One image of a store: a root file system, unpacked and complete, and how to run in it.
 package struct Image: Hashable, Sendable {
-    /// What the recipe calls it; none when a later build took the name away.
+    /// What it was asked for by; none when no name stands for it.
     package let name: String?
 
     /// The digest of what is in it, which never changes.
@@ -41,8 +41,24 @@ package struct ImageFacts: Hashable, Sendable {
     /// How many Debian packages are installed in it.
     package let packageCount: Int
 
-    /// When it was built, in seconds since 1970.
+    /// When it was built or imported, in seconds since 1970.
     package let createdUnixSeconds: Int64
+
+    /// What it was imported from; none for what a recipe built. Content that was there already
+    /// keeps what was known of it first.
+    package var source: ImageSource? = nil
+}
+
+/// Where an imported image comes from.
+package struct ImageSource: Hashable, Sendable {
+    /// What was asked for, or what the archive calls it, or the archive's own name.
+    package let reference: String
+
+    /// The digest of the registry's manifest that the reference meant when it was pulled.
+    package let manifest: ImageDigest?
+
+    /// The digest of the image's configuration, which names all its layers' contents.
+    package let config: ImageDigest
 }
 
 /// The user that jobs of an image are, as `/etc/passwd` has it.

@@ -21,6 +21,11 @@ package struct ImageDigest: Hashable, Sendable, CustomStringConvertible {
         }.joined()
     }
 
+    /// The digest of `bytes`.
+    init(ofBytes bytes: [UInt8]) {
+        self.init(SHA256.hash(data: bytes))
+    }
+
     package var description: String { "sha256:" + hex }
 
     /// Enough of it for a person to tell images apart.

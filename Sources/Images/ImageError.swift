@@ -32,6 +32,12 @@ package enum ImageError: Error, Hashable, Sendable {
     /// What was built cannot be a root file system.
     case unusable(FilePath, problem: String)
 
+    /// An archive of an image was refused.
+    case archive(FilePath, problem: String)
+
+    /// Somebody else has changed what this name stands for, or may stand for.
+    case moved(String)
+
     /// The kernel refused something.
     case system(doing: String, FilePath, Errno)
 }
@@ -64,6 +70,10 @@ extension ImageError: CustomStringConvertible {
                 + lastLines.map { "    " + $0 }).joined(separator: "\n")
         case .unusable(let path, let problem):
             return "\(path): \(problem)"
+        case .archive(let path, let problem):
+            return "\(path) cannot be imported: \(problem)"
+        case .moved(let name):
+            return "image \(name) was moved by somebody else meanwhile: see `sandboxd image ls`"
         case .system(let doing, let path, let errno):
             return "cannot \(doing) \(path): \(errno)"
         }

@@ -14,6 +14,9 @@ package struct Policy: Sendable, Hashable {
     /// The engines that may run it, the preferred one first; never empty.
     package let engines: [EngineKind]
 
+    /// The OCI runtime of a container engine; nil is the engine's own choice.
+    package let runtime: String?
+
     /// The ceilings its jobs live under.
     package private(set) var limits: Limits
 
@@ -35,6 +38,9 @@ package struct Policy: Sendable, Hashable {
     /// How many sandboxes are kept ready.
     package let warm: Int
 
+    /// A command that ends well in an image that is fit for these jobs.
+    package let health: [String]
+
     /// Resolves `profile` against the lists of system calls it may name.
     package init(
         resolving profile: Profile,
@@ -45,6 +51,7 @@ package struct Policy: Sendable, Hashable {
         summary = profile.summary
         image = profile.image
         engines = profile.engines
+        runtime = profile.runtime
         limits = profile.limits
         network = profile.network
         syscalls = try lists.resolve(profile, for: architecture)
@@ -52,6 +59,7 @@ package struct Policy: Sendable, Hashable {
         environment = profile.environment
         workingDirectory = profile.workingDirectory
         warm = profile.warm
+        health = profile.health
     }
 
     /// The same policy under the limits that a request asks for, each smaller or equal.

@@ -17,6 +17,10 @@ package struct Profile: Sendable, Hashable {
     /// The engines that may run it, the preferred one first.
     package let engines: [EngineKind]
 
+    /// The OCI runtime that a container engine is to use, by the engine's name for it; nil is the
+    /// engine's own choice. It may be left out.
+    package let runtime: String?
+
     /// The ceilings its jobs live under.
     package let limits: Limits
 
@@ -40,12 +44,17 @@ package struct Profile: Sendable, Hashable {
 
     /// How many sandboxes are kept ready.
     package let warm: Int
+
+    /// A command that ends well in an image that is fit for these jobs: tried before an image is
+    /// activated. It may be left out, and is `true` then.
+    package let health: [String]
 }
 
 extension Profile {
     private static let keys = [
         "name", "description", "image", "engine", "limits", "network", "syscalls", "capabilities",
-        "mounts", "environment", "working_directory", "warm",
+        "mounts", "environment", "working_directory", "warm", "runtime",
+        "health",
     ]
 
     /// Reads the profile in the file at `path`.
@@ -64,6 +73,7 @@ extension Profile {
         summary = try section.required("description").sentence()
         image = try section.required("image").name()
         engines = try section.required("engine").engines()
+        runtime = try section.optional("runtime")?.runtime(for: engines)
         limits = try section.required("limits").limits()
         network = try section.required("network").network()
         let syscalls = try section.required("syscalls").section(["base", "allow"])
@@ -80,6 +90,7 @@ extension Profile {
         environment = try section.required("environment").environment()
         workingDirectory = try section.required("working_directory").absolutePath()
         warm = try section.required("warm").warm()
+        health = try section.optional("health")?.command() ?? ["true"]
     }
 }
 
@@ -100,6 +111,16 @@ extension Entry {
             throw refusal("names no engine", mend: "write [native], [docker] or both")
         }
         return engines
+    }
+
+    fileprivate func runtime(for engines: [EngineKind]) throws(ProfileError) -> String {
+        guard engines == [.docker] else {
+            throw refusal(
+                "is for a container engine, and the profile runs on others too",
+                mend: "write engine: [docker], or leave the runtime out"
+            )
+        }
+        return try name()
     }
 
     fileprivate func limits() throws(ProfileError) -> Limits {
@@ -138,6 +159,21 @@ extension Entry {
 
     fileprivate func emptyList(else problem: String) throws(ProfileError) {
         guard try list().isEmpty else { throw refusal(problem, mend: "write []") }
+    }
+
+    fileprivate func command() throws(ProfileError) -> [String] {
+        var words: [String] = []
+        for entry in try list() {
+            let word = try entry.text()
+            guard !word.utf8.contains(0), word.utf8.count <= 65_536 else {
+                throw entry.refusal("has a NUL or is longer than 64 KiB", mend: "shorten it")
+            }
+            words.append(word)
+        }
+        guard words.first?.isEmpty == false, words.count <= 1000 else {
+            throw refusal("is no command", mend: "write a program and its arguments, as a list")
+        }
+        return words
     }
 
     fileprivate func warm() throws(ProfileError) -> Int {

@@ -31,6 +31,7 @@ package enum Migrations {
         migration("0005-settle", PackageResources._005_settle_sql),
         migration("0006-reaper", PackageResources._006_reaper_sql),
         migration("0007-budgets", PackageResources._007_budgets_sql),
+        migration("0008-engines", PackageResources._008_engines_sql),
     ]
 
     private static let deadline = Duration.seconds(60)

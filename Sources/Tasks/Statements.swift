@@ -19,6 +19,14 @@ enum Statements {
         "set_waiting",
         "SELECT sandboxd.set_waiting($1::int, $2::boolean)"
     )
+    static let keepCircuit = Statement(
+        "keep_circuit",
+        "SELECT sandboxd.keep_circuit($1, $2, $3::int, $4, $5::float8)"
+    )
+    static let circuit = Statement(
+        "circuit",
+        "SELECT failures, reason, cooldown_ms FROM sandboxd.circuit($1, $2)"
+    )
     static let drain = Statement("drain", "SELECT sandboxd.drain($1::int, $2::boolean)")
     static let lease = Statement(
         "lease",

@@ -63,16 +63,18 @@ import Testing
         #expect(try workshop.storeListing() == ["names", image.digest.directoryName])
     }
 
-    @Test("a name moves to a new image, and the old one stays without a name")
+    @Test("a name moves to a new image, keeps the one before, and lets go of what was before that")
     func renaming() throws {
         let workshop = try Workshop()
-        let old = try workshop.publish("tiny", "old")
-        let new = try workshop.publish("tiny", "new")
-        #expect(try workshop.store.list().map(\.name) == ["tiny", nil])
-        #expect(try workshop.store.resolve("tiny") == new)
-        #expect(try workshop.store.removeIfUnused(old.digest))
-        #expect(try !workshop.store.removeIfUnused(new.digest))
-        #expect(try workshop.store.list() == [new])
+        let images = try ["one", "two", "three"].map { try workshop.publish("tiny", $0) }
+        #expect(try workshop.store.resolve("tiny") == images[2])
+        let named = try workshop.store.images(named: "tiny")
+        #expect(named.current?.digest == images[2].digest)
+        #expect(named.previous?.digest == images[1].digest)
+        #expect(try !workshop.store.removeIfUnused(images[2].digest))
+        #expect(try !workshop.store.removeIfUnused(images[1].digest))
+        #expect(try workshop.store.removeIfUnused(images[0].digest))
+        #expect(try Set(workshop.store.digests()) == [images[1].digest, images[2].digest])
     }
 
     @Test("the same content under two names is there once, and goes with the last name")

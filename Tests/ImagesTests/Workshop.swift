@@ -63,8 +63,9 @@ final class Workshop: Sendable {
             createdUnixSeconds: 1_700_000_000
         )
         try writeText(facts.yaml(), to: path.appending(site).appending("image.yaml"))
-        let record = NameRecord(digest: digest, recipe: digest)
-        _ = try store.publish(path.appending(site), as: name, record)
+        _ = try store.publish(path.appending(site), digest, as: name) {
+            $0?.moved(to: digest, recipe: digest) ?? NameRecord(digest: digest, recipe: digest)
+        }
         try tree(site).remove()
         return try store.resolve(name)
     }

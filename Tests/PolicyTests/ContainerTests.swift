@@ -60,6 +60,19 @@ struct ContainerTests {
         for key in ["Memory", "MemorySwap", "PidsLimit", "NanoCpus"] { #expect(own[key] == nil) }
     }
 
+    @Test("a runtime is for a container engine alone, and comes out in the body")
+    func runtime() throws {
+        let yaml = Fixture.yaml("engine: [native, docker]", "engine: [docker]\nruntime: runsc")
+        let profile = try Profile(yaml: yaml, file: "sample.yaml")
+        #expect(profile.runtime == "runsc")
+        #expect(throws: ProfileError.self) {
+            try Profile(
+                yaml: Fixture.yaml("engine: [native, docker]", "engine: [native, docker]\nruntime: runsc"),
+                file: "sample.yaml"
+            )
+        }
+    }
+
     /// One change of a body that would let a job out.
     struct Escape: Sendable, CustomTestStringConvertible {
         let keys: [String]

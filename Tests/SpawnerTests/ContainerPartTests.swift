@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import CLinux
+import Foundation
 import Kernel
 import Testing
 
@@ -83,6 +85,40 @@ struct ContainerPartTests {
         ids.giveBack(first)
         // Others come first: an id rests before it is used again.
         #expect(try ids.take() != first)
+    }
+
+    // MARK: Who connects
+
+    @Test("what connects must be our user's, and run our program")
+    func peer() throws {
+        let script =
+            "import socket, sys, time\ns = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)\n"
+            + "s.connect(sys.argv[1])\ntime.sleep(60)"
+        let python = try [UInt8](
+            Data(contentsOf: URL(filePath: "/usr/bin/python3").resolvingSymlinksInPath())
+        )
+        let parent =
+            FileManager.default.temporaryDirectory.path + "/sbx-" + UUID().uuidString.prefix(8)
+        try FileManager.default.createDirectory(atPath: parent, withIntermediateDirectories: false)
+        defer { try? FileManager.default.removeItem(atPath: parent) }
+        let directory = try AttemptDirectory(path: parent + "/a", program: python, filter: nil)
+        for (program, isOurs) in [("/usr/bin/python3", false), (parent + "/a/init", true)] {
+            let process = Process()
+            process.executableURL = URL(filePath: program)
+            process.arguments = ["-c", script, parent + "/a/control"]
+            try process.run()
+            defer { process.terminate() }
+            var number: Int32 = -1
+            for _ in 0..<2000 where number < 0 {
+                number = clx_channel_accept(directory.socket.number, 65_536)
+                if number < 0 { usleep(5000) }
+            }
+            let connection = Descriptor(owning: number)
+            let found = try? Stem.process(of: connection, running: directory.program)
+            #expect(found == (isOurs ? process.processIdentifier : nil), "\(program)")
+        }
+        AttemptDirectory.remove(directory.path)
+        #expect(AttemptDirectory.inventory(of: parent).isEmpty)
     }
 
     // MARK: The circuit

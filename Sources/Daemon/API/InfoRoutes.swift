@@ -27,10 +27,12 @@ struct InfoRoutes: Sendable {
     func profiles(_ request: Request, _ context: CallContext) async throws -> Response {
         let policies = runs.catalogue.names.compactMap { runs.catalogue.entry(named: $0)?.policy }
         let profiles = policies.map { policy -> JSONObject in
-            [
+            let reason = runs.catalogue.refusal(of: policy)
+            return [
                 "name": policy.name, "description": policy.summary, "image": policy.image,
-                "engines": policy.engines.map(\.rawValue),
-                "limits": LimitNames.values(policy.limits),
+                "engines": policy.engines.map(\.rawValue), "health": policy.health,
+                "limits": LimitNames.values(policy.limits), "ready": reason == nil,
+                "reason": reason,
             ]
         }
         return try JSONAnswer.response(["profiles": profiles] as JSONObject)

@@ -10,6 +10,8 @@ struct RunSpec: Decodable, Sendable {
         "profile", "argv", "stdin", "stdin_base64", "stdin_stream", "env", "files", "limits",
         "cwd", "artifacts", "budget", "key", "engine",
     ]
+    /// What only a direct run has: a task would find another image than was meant.
+    private static let directKeys = ["image"]
     /// What only the queue writes: inputs that it keeps apart.
     private static let queueKeys = ["stdin_sha256"]
 
@@ -25,6 +27,8 @@ struct RunSpec: Decodable, Sendable {
     var inputDigest: String?
     /// The engine to run on; nil is the profile's choice.
     var engine: EngineKind?
+    /// The digest of an image to try; nil is the profile's.
+    var image: String?
     /// Who pays; nil is the default budget.
     var budget: String?
     /// The caller's name for this run: asked for again, it is not done again.
@@ -35,7 +39,7 @@ struct RunSpec: Decodable, Sendable {
         let outside = decoder.userInfo[.profile] as? String
         let body = try decoder.strictContainer(
             "a run",
-            outside == nil ? Self.keys : Self.keys + Self.queueKeys
+            Self.keys + (outside == nil ? Self.directKeys : Self.queueKeys)
         )
         guard let profile: String = try body.value("profile") ?? outside else {
             throw APIError.invalid("'profile' is missing")
@@ -61,6 +65,12 @@ struct RunSpec: Decodable, Sendable {
         budget = try body.value("budget")
         key = try body.value("key")
         inputDigest = try body.value("stdin_sha256")
+        image = try body.value("image")
+        guard image == nil || key == nil else {
+            throw APIError.invalid(
+                "'image' and 'key' exclude each other: what was tried before tells nothing of now"
+            )
+        }
     }
 
     private static func input(

@@ -72,6 +72,9 @@ struct ServeOptions: ParsableArguments {
     )
     var docker: String?
 
+    @Option(help: "Seconds that a call of the container engine may take.")
+    var dockerTimeout = 30.0
+
     @Flag(help: "Log every run.")
     var verbose = false
 
@@ -94,6 +97,11 @@ struct ServeOptions: ParsableArguments {
         }
         guard (2...600).contains(leaseTime) else {
             throw ValidationError("--lease-time is \(leaseTime): give seconds between 2 and 600")
+        }
+        guard (0.1...600).contains(dockerTimeout) else {
+            throw ValidationError(
+                "--docker-timeout is \(dockerTimeout): give seconds between 0.1 and 600"
+            )
         }
         guard (1...3650).contains(keepDays) else {
             throw ValidationError("--keep-days is \(keepDays): give days from 1 to 3650")
@@ -150,6 +158,7 @@ struct ServeOptions: ParsableArguments {
             diskLimitPercent: diskLimit,
             keepDays: keepDays,
             docker: try dockerAddress(),
+            dockerTimeout: .seconds(dockerTimeout),
             isVerbose: verbose,
             missingLayers: try missingLayers()
         )
@@ -179,6 +188,8 @@ struct Configuration: Sendable {
     var keepDays: Int
     /// Where a container engine listens; nil is none.
     var docker: EngineAddress?
+    /// How long a call of it may take.
+    var dockerTimeout: Duration
     var isVerbose: Bool
     /// Layers to leave out. Never set but in control runs.
     var missingLayers: [Layer]

@@ -20,8 +20,15 @@ final class Catalogue: Sendable {
     private let entries: [String: Entry]
     private let images: ImageStore?
     private let imagesError: ImageError?
-    /// The images in use, by name, so that a run need not look its image up again.
-    private let held = Mutex<[String: HeldImage]>([:])
+    private let held = Mutex(Held())
+
+    private struct Held {
+        /// The images in use, by name, so that a run need not look its image up again.
+        var byName: [String: HeldImage] = [:]
+        /// Every image that was used, by digest. It is held for as long as this daemon lives, for an
+        /// engine's launcher lives as long and has the tree mounted.
+        var byDigest: [ImageDigest: ImageLease] = [:]
+    }
 
     /// Loads every profile and compiles its filter. A store that cannot be opened is told at the
     /// first run that needs it, so that a daemon can be up before its first image is.
@@ -70,21 +77,67 @@ final class Catalogue: Sendable {
 
     /// The image of a policy, held so that nobody removes it.
     func image(of policy: Policy) throws(ImageError) -> HeldImage {
-        guard let images else {
-            throw imagesError ?? .missing(policy.image, store: "")
-        }
+        let images = try store(for: policy)
         let stamp = FileStamp(images.path.appending("names").appending(policy.image).string)
-        if let held = held.withLock({ $0[policy.image] }), held.stamp == stamp, stamp != nil {
+        if let held = held.withLock({ $0.byName[policy.image] }), held.stamp == stamp, stamp != nil
+        {
             return held
         }
-        let image = try images.resolve(policy.image)
-        let found = HeldImage(
+        let found = try hold(try images.resolve(policy.image), stamp, images)
+        held.withLock { $0.byName[policy.image] = found }
+        return found
+    }
+
+    /// The same, or the image with a digest that the store names as what the policy's image was
+    /// before or may be next: so that it can be tried. A profile runs on no other image, whoever
+    /// asks.
+    func image(of policy: Policy, trying wanted: String?) throws(APIError) -> HeldImage {
+        guard let wanted else {
+            return try APIError.refusing { () throws(ImageError) in try image(of: policy) }
+        }
+        let found = try APIError.refusing { () throws(ImageError) -> HeldImage? in
+            let images = try store(for: policy)
+            let named = try images.images(named: policy.image)
+            let image = [named.candidate, named.previous, named.current]
+                .compactMap { $0 }.first { "\($0.digest)" == wanted }
+            return try image.map { (image) throws(ImageError) in try hold(image, nil, images) }
+        }
+        guard let found else {
+            throw .invalid(
+                "'image' is neither the candidate nor the previous image of '\(policy.image)'"
+            )
+        }
+        return found
+    }
+
+    /// Why runs of a profile could not be let in now; nil when they can.
+    func refusal(of policy: Policy) -> String? {
+        do throws(ImageError) {
+            // Not held: to ask is no use of it.
+            _ = try store(for: policy).resolve(policy.image)
+            return nil
+        } catch {
+            return "\(error)"
+        }
+    }
+
+    private func store(for policy: Policy) throws(ImageError) -> ImageStore {
+        guard let images else { throw imagesError ?? .missing(policy.image, store: "") }
+        return images
+    }
+
+    private func hold(
+        _ image: Image,
+        _ stamp: FileStamp?,
+        _ images: ImageStore
+    ) throws(ImageError) -> HeldImage {
+        let lease = try images.hold(image)
+        held.withLock { $0.byDigest[image.digest] = lease }
+        return HeldImage(
             root: RootImage(rootfs: image.rootfs.string, digest: "\(image.digest)"),
-            lease: try images.hold(image),
+            lease: lease,
             stamp: stamp
         )
-        held.withLock { $0[policy.image] = found }
-        return found
     }
 }
 

@@ -110,9 +110,7 @@ actor RunService {
             try entry.policy.tightened(by: tightening)
         }
         let engine = try engines.choice(for: policy, wanted: spec.engine)
-        let image = try APIError.refusing { () throws(ImageError) in
-            try catalogue.image(of: policy)
-        }
+        let image = try catalogue.image(of: policy, trying: spec.image)
         var request = try spec.request(
             attempt: attempt ?? .make(milliseconds: Self.milliseconds()),
             policy: policy,

@@ -2,45 +2,22 @@
 internal import Glibc
 internal import SystemPackage
 
-/// The hidden directory of a store in which one image is built, and the steps of the build.
+/// The steps of the build of one image.
 struct BuildSite {
-    private let recipe: Recipe
-    private let store: ImageStore
-    private let mirror: String?
-    private let path: FilePath
-    private let progress: (String) -> Void
-
-    /// A site that is not there yet.
-    init(
-        recipe: Recipe,
-        store: ImageStore,
-        mirror: String?,
-        progress: @escaping (String) -> Void
-    ) {
-        self.recipe = recipe
-        self.store = store
-        self.mirror = mirror
-        self.progress = progress
-        path = store.path.appending(".building-\(getpid())")
-    }
+    let recipe: Recipe
+    let mirror: String?
+    let site: StoreSite
 
     /// Builds the image and makes it visible; `lock` is the store's build lock.
     func build(_ tools: Tools, holding lock: borrowing Descriptor) throws(ImageError) {
-        try makeDirectory(path, mode: 0o700)
+        try site.make()
         try fetch(tools, holding: lock)
         let facts = try finish()
-        try publish(facts)
+        _ = try site.publish(facts, as: recipe.name) { before, digest in
+            before?.moved(to: digest, recipe: recipe.digest)
+                ?? NameRecord(digest: digest, recipe: recipe.digest)
+        }
     }
-
-    /// Removes the site.
-    func remove() throws(ImageError) {
-        try Tree(root: path).remove()
-    }
-
-    /// What becomes the image's directory.
-    private var directory: FilePath { path.appending("image") }
-
-    private var rootfs: Rootfs { Rootfs(path: directory.appending("rootfs")) }
 
     private func fetch(
         _ tools: Tools,
@@ -48,20 +25,18 @@ struct BuildSite {
     ) throws(ImageError) {
         let count = recipe.packages.count
         let packages = count == 1 ? "1 package" : "\(count) packages"
-        progress("making a root with \(packages) of \(recipe.suite), and all they need…")
-        let scratch = path.appending("scratch")
+        site.progress("making a root with \(packages) of \(recipe.suite), and all they need…")
+        let scratch = site.path.appending("scratch")
         try makeDirectory(scratch, mode: 0o700)
-        let archive = path.appending("root.tar")
+        let archive = site.path.appending("root.tar")
         let tool = try tools.mmdebstrap(scratch: scratch)
         try Bootstrap(recipe: recipe, mirror: mirror, tool: tool)
-            .pack(into: archive, holding: lock, progress: progress)
+            .pack(into: archive, holding: lock, progress: site.progress)
 
-        progress("unpacking…")
-        try makeDirectory(directory, mode: 0o755)
-        try makeDirectory(rootfs.path, mode: 0o755)
+        site.progress("unpacking…")
         // Everything is to belong to whoever builds; modes are settled afterwards.
         let arguments = [
-            "--extract", "--file=\(archive)", "--directory=\(rootfs.path)",
+            "--extract", "--file=\(archive)", "--directory=\(site.rootfs.path)",
             "--no-same-owner", "--exclude=./dev/*", "--warning=no-timestamp",
         ]
         try tools.tar().run(arguments, holding: lock) { _ in }
@@ -69,40 +44,17 @@ struct BuildSite {
     }
 
     private func finish() throws(ImageError) -> ImageFacts {
-        progress("removing what no job needs…")
-        let packageCount = try rootfs.packageCount()
-        try rootfs.sweep(recipe.remove)
-        try rootfs.furnish(for: recipe.user)
-        try rootfs.settleModes()
+        site.progress("removing what no job needs…")
+        let packageCount = try site.rootfs.packageCount()
+        try site.rootfs.sweep(recipe.remove)
+        try site.rootfs.furnish(for: recipe.user)
+        try site.rootfs.settleModes()
         return ImageFacts(
             environment: recipe.environment,
             user: recipe.user,
-            bytes: try Tree(root: rootfs.path).bytes(),
+            bytes: try Tree(root: site.rootfs.path).bytes(),
             packageCount: packageCount,
             createdUnixSeconds: Int64(time(nil))
         )
-    }
-
-    private func publish(_ facts: ImageFacts) throws(ImageError) {
-        progress("computing its digest…")
-        let digest = try ImageDigest.content(
-            of: Tree(root: rootfs.path),
-            environment: facts.environment,
-            user: facts.user
-        )
-        try writeText(facts.yaml(), to: directory.appending("image.yaml"))
-        // One call for tens of thousands of files. fsync(2) on each takes minutes, and syncfs(2)
-        // is hidden from Swift.
-        sync()
-        let record = NameRecord(digest: digest, recipe: recipe.digest)
-        let before = try store.publish(directory, as: recipe.name, record)
-        guard let before else { return }
-        do {
-            guard try store.removeIfUnused(before) else { return }
-            progress("removed \(before.short), which it replaces")
-        } catch {
-            // The image is there; that another one is too is no failure of the build.
-            progress("cannot remove \(before.short), which it replaces, ignoring: \(error)")
-        }
     }
 }

@@ -53,35 +53,18 @@ package struct ImageBuilder {
 
     /// Builds the recipe in `directory`, unless its image is there and the recipe is unchanged.
     ///
-    /// On failure nothing new is visible, and nothing of the build is left.
+    /// The name moves to it at once, and keeps the image that it had as its previous one. On failure
+    /// nothing new is visible, and nothing of the build is left.
     package func build(_ directory: FilePath) throws(ImageError) -> Outcome {
         let recipe = try Recipe(directory: directory)
         if let image = try store.current(recipe) { return .upToDate(image) }
         let tools = try Tools(searchPath: searchPath, environment: environment)
-        try store.create()
-        let lock = try store.lockForBuilding {
-            progress("image \(recipe.name): waiting for another build to end…")
+        let say = { (line: String) in progress("image \(recipe.name): \(line)") }
+        return try StoreSite.use(of: store, progress: say) { site, lock throws(ImageError) in
+            // The other build may have been the same one.
+            if let image = try store.current(recipe) { return .upToDate(image) }
+            try BuildSite(recipe: recipe, mirror: mirror, site: site).build(tools, holding: lock)
+            return .built(try store.resolve(recipe.name))
         }
-        defer { extendLifetime(lock) }
-        // The other build may have been the same one.
-        if let image = try store.current(recipe) { return .upToDate(image) }
-        try store.removeLeftovers()
-        let site = BuildSite(recipe: recipe, store: store, mirror: mirror) {
-            progress("image \(recipe.name): \($0)")
-        }
-        do {
-            try site.build(tools, holding: lock)
-        } catch {
-            // What cannot be removed now, the next build removes.
-            try? site.remove()
-            throw error
-        }
-        do {
-            try site.remove()
-        } catch {
-            // The image is there; the next build removes what is left.
-            progress("image \(recipe.name): ignoring what is left of its build: \(error)")
-        }
-        return .built(try store.resolve(recipe.name))
     }
 }

@@ -34,16 +34,26 @@ func readBytes(
 func writeText(_ text: String, to path: FilePath) throws(ImageError) {
     let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW
     let file = try Descriptor(path, flags, mode: 0o644, doing: "create")
-    var rest = Array(text.utf8)[...]
-    while !rest.isEmpty {
-        let count = try system("write", path) { _ in
-            rest.withUnsafeBytes { write(file.fd, $0.baseAddress, $0.count) }
-        }
-        rest = rest.dropFirst(count)
-    }
+    try writeAll(Array(text.utf8)[...], to: file, path)
     // The umask took bits away.
     try system("change the mode of", path) { _ in fchmod(file.fd, 0o644) }
     try system("flush", path) { _ in fsync(file.fd) }
+}
+
+/// Writes all of it; `path` is for errors.
+func writeAll(
+    _ bytes: ArraySlice<UInt8>,
+    to file: borrowing Descriptor,
+    _ path: FilePath
+) throws(ImageError) {
+    let fd = file.fd
+    var rest = bytes
+    while !rest.isEmpty {
+        let count = try system("write", path) { _ in
+            rest.withUnsafeBytes { write(fd, $0.baseAddress, $0.count) }
+        }
+        rest = rest.dropFirst(count)
+    }
 }
 
 /// Makes the names in `directory` durable.

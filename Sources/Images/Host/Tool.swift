@@ -38,35 +38,83 @@ struct Tool {
         holding lock: borrowing Descriptor,
         line: (String) -> Void
     ) throws(ImageError) {
-        var ends: [Int32] = [-1, -1]
-        try system("make a pipe for", path) { _ in pipe(&ends) }
-        let output = Descriptor(owning: ends[0])
-        let pid: pid_t
-        do {
-            let input = Descriptor(owning: ends[1])
-            // pipe2(2) is hidden from Swift. A child that another thread makes right here keeps
-            // the pipe open for a while; it can do no more.
-            for end in ends {
-                try system("mark", path) { _ in fcntl(end, F_SETFD, FD_CLOEXEC) }
-            }
-            pid = try spawn(arguments, output: input.fd, lock: lock.fd)
-        }
+        let nothing = try Descriptor("/dev/null", O_RDONLY)
+        let running = try start(arguments, nothing, errors: true, holding: lock)
         var last: [String] = []
-        // The end of output comes when nobody holds the pipe any more: mmdebstrap runs all of
-        // it in a pid namespace of its own, of which nothing is left by then.
-        let readError = read(output) { text in
+        var lines = LineBuffer()
+        func take(_ text: String) {
             last.append(text)
             if last.count > Self.linesKept { last.removeFirst() }
             line(text)
         }
-        let status = try wait(pid)
-        if let readError { throw readError }
+        // The end of output comes when nobody holds the pipe any more: mmdebstrap runs all of
+        // it in a pid namespace of its own, of which nothing is left by then.
+        let failure = read(running.output) { lines.take($0, line: take) }
+        lines.finish(line: take)
+        let status = try wait(running.pid)
+        if let failure { throw failure }
         guard status == 0 else { throw .toolFailed(name, status: status, lastLines: last) }
+    }
+
+    /// Runs the program on what `input` holds, and hands on what it makes of it, piece by piece.
+    ///
+    /// When `piece` throws, that is thrown as soon as the program has ended, which it does when
+    /// nobody takes its output.
+    ///
+    /// - Returns: its exit status, or minus the signal that ended it.
+    func filter(
+        _ arguments: [String],
+        _ input: borrowing Descriptor,
+        holding lock: borrowing Descriptor,
+        piece: (ArraySlice<UInt8>) throws(ImageError) -> Void
+    ) throws(ImageError) -> Int32 {
+        let running = try start(arguments, input, errors: false, holding: lock)
+        let pid = running.pid
+        let failure = read(running.output, piece)
+        // The program may still be writing.
+        _ = consume running
+        let status = try wait(pid)
+        if let failure { throw failure }
+        return status
+    }
+
+    /// A program that runs, and where to read what it writes.
+    private struct Running: ~Copyable {
+        let pid: pid_t
+        let output: Descriptor
+    }
+
+    /// Starts the program; with `errors`, what it writes to its standard error is read too.
+    private func start(
+        _ arguments: [String],
+        _ input: borrowing Descriptor,
+        errors: Bool,
+        holding lock: borrowing Descriptor
+    ) throws(ImageError) -> Running {
+        var ends: [Int32] = [-1, -1]
+        try system("make a pipe for", path) { _ in pipe(&ends) }
+        let output = Descriptor(owning: ends[0])
+        let writing = Descriptor(owning: ends[1])
+        // pipe2(2) is hidden from Swift. A child that another thread makes right here keeps
+        // the pipe open for a while; it can do no more.
+        for end in ends {
+            try system("mark", path) { _ in fcntl(end, F_SETFD, FD_CLOEXEC) }
+        }
+        let pid = try spawn(
+            arguments,
+            input: input.fd,
+            output: writing.fd,
+            errors: errors,
+            lock: lock.fd
+        )
+        return Running(pid: pid, output: output)
     }
 
     private func spawn(
         _ arguments: [String],
+        input: Int32,
         output: Int32,
+        errors: Bool,
         lock: Int32
     ) throws(ImageError) -> pid_t {
         var actions = posix_spawn_file_actions_t()
@@ -75,12 +123,17 @@ struct Tool {
         // What our own caller left open; closefrom(3) is hidden from Swift. Closing what is
         // closed by then, such as the listing's own descriptor, is no error here.
         for name in try names(in: "/proc/self/fd") {
-            guard let fd = Int32(name.string), fd > 2, fd != output, fd != lock else { continue }
+            guard let fd = Int32(name.string), fd > 2, ![input, output, lock].contains(fd)
+            else { continue }
             posix_spawn_file_actions_addclose(&actions, fd)
         }
-        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        posix_spawn_file_actions_adddup2(&actions, input, 0)
         posix_spawn_file_actions_adddup2(&actions, output, 1)
-        posix_spawn_file_actions_adddup2(&actions, output, 2)
+        if errors {
+            posix_spawn_file_actions_adddup2(&actions, output, 2)
+        } else {
+            posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0)
+        }
         posix_spawn_file_actions_adddup2(&actions, lock, 3)
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
@@ -113,27 +166,24 @@ struct Tool {
         return signal == 0 ? (status >> 8) & 0xff : -signal
     }
 
-    /// Hands on line by line what comes, until its end.
+    /// Hands on what comes, until its end or until `piece` throws.
     private func read(
         _ output: borrowing Descriptor,
-        line: (String) -> Void
+        _ piece: (ArraySlice<UInt8>) throws(ImageError) -> Void
     ) -> ImageError? {
         let fd = output.fd
-        var lines = LineBuffer()
-        var buffer = [UInt8](repeating: 0, count: 4096)
-        while true {
-            do {
+        var buffer = [UInt8](repeating: 0, count: 1 << 16)
+        do throws(ImageError) {
+            while true {
                 let count = try system("read from", path) { _ in
                     Glibc.read(fd, &buffer, buffer.count)
                 }
-                if count == 0 { break }
-                lines.take(buffer[..<count], line: line)
-            } catch {
-                return error
+                if count == 0 { return nil }
+                try piece(buffer[..<count])
             }
+        } catch {
+            return error
         }
-        lines.finish(line: line)
-        return nil
     }
 }
 

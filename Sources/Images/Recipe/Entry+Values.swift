@@ -39,6 +39,13 @@ extension Entry {
         return name
     }
 
+    /// A digest.
+    func digest() throws(DocumentError) -> ImageDigest {
+        let text = try text()
+        guard let digest = ImageDigest(text) else { throw refusal("\"\(text)\" is no digest") }
+        return digest
+    }
+
     /// A number of a user or group inside the sandbox, of the range that Debian gives to people.
     func id() throws(DocumentError) -> UInt32 {
         let text = try text()

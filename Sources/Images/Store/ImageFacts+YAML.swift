@@ -9,12 +9,13 @@ extension ImageFacts {
         let yaml = try readText(path)
         do {
             let section = try Entry(yaml: yaml, file: path.string)
-                .section(["created", "bytes", "packages", "environment", "user"])
+                .section(["created", "bytes", "packages", "environment", "user", "source"])
             createdUnixSeconds = try section.required("created").number()
             bytes = try section.required("bytes").number()
             packageCount = try section.required("packages").number()
             environment = try section.required("environment").environment()
             user = try section.required("user").user()
+            source = try section.pairs["source"]?.source()
         } catch {
             throw .damaged(directory, error)
         }
@@ -28,7 +29,7 @@ extension ImageFacts {
             (text("gid"), text(String(user.gid))), (text("home"), text(user.home)),
             (text("shell"), text(user.shell)),
         ]
-        let node = Node([
+        var pairs = [
             (text("created"), text(String(createdUnixSeconds))),
             (text("bytes"), text(String(bytes))),
             (text("packages"), text(String(packageCount))),
@@ -37,9 +38,17 @@ extension ImageFacts {
                 Node(environment, Tag(.map), environment.isEmpty ? .flow : .block)
             ),
             (text("user"), Node(user)),
-        ])
+        ]
+        if let source {
+            var lines = [(text("reference"), text(source.reference))]
+            if let manifest = source.manifest {
+                lines.append((text("manifest"), text("\(manifest)")))
+            }
+            lines.append((text("config"), text("\(source.config)")))
+            pairs.append((text("source"), Node(lines)))
+        }
         do {
-            return try Yams.serialize(node: node, allowUnicode: true)
+            return try Yams.serialize(node: Node(pairs), allowUnicode: true)
         } catch {
             preconditionFailure("plain texts do not serialize: \(error)")
         }
@@ -51,6 +60,16 @@ extension ImageFacts {
 }
 
 extension Entry {
+    /// Where an imported image comes from.
+    fileprivate func source() throws(DocumentError) -> ImageSource {
+        let section = try section(["reference", "manifest", "config"])
+        return ImageSource(
+            reference: try section.required("reference").text(),
+            manifest: try section.pairs["manifest"]?.digest(),
+            config: try section.required("config").digest()
+        )
+    }
+
     /// A whole number.
     fileprivate func number<Value: FixedWidthInteger>() throws(DocumentError) -> Value {
         let text = try text()

@@ -31,7 +31,7 @@ extension ImageStore {
     }
 
     /// The digests of all complete images.
-    func digests() throws(ImageError) -> [ImageDigest] {
+    package func digests() throws(ImageError) -> [ImageDigest] {
         try listing(path).filter { $0.hasPrefix("sha256-") }.compactMap { ImageDigest($0) }
     }
 

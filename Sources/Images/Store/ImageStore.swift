@@ -29,6 +29,11 @@ package struct ImageStore: Hashable, Sendable {
         return ImageStore(path: path)
     }
 
+    /// Refuses what is no name of an image.
+    package static func check(name: String) throws(ImageError) {
+        guard ImageName.isValid(name) else { throw .malformedName(name) }
+    }
+
     /// All images, by name, those without a name last.
     package func list() throws(ImageError) -> [Image] {
         let names = try names()
@@ -45,7 +50,7 @@ package struct ImageStore: Hashable, Sendable {
 
     /// The image that is called `name` now.
     package func resolve(_ name: String) throws(ImageError) -> Image {
-        guard ImageName.isValid(name) else { throw .malformedName(name) }
+        try Self.check(name: name)
         guard let record = try record(name), let image = try image(record.digest, name: name)
         else { throw .missing(name, store: path) }
         return image

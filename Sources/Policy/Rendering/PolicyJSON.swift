@@ -6,19 +6,22 @@ extension Policy {
         let limits = Limit.allCases.map { JSON.Member($0.jsonKey, .number(self.limits[$0])) }
         let environment = self.environment.sorted { $0.key < $1.key }
             .map { JSON.Member($0.key, .string($0.value)) }
-        let policy: [JSON.Member] = [
-            JSON.Member("name", .string(name)),
-            JSON.Member("description", .string(summary)),
-            JSON.Member("image", .string(image)),
-            JSON.Member("engines", .array(engines.map { .string($0.rawValue) })),
-            JSON.Member("limits", .object(limits)),
-            JSON.Member("network", .string(network.rawValue)),
-            JSON.Member("capabilities", .array(capabilities.names.map(JSON.string))),
-            JSON.Member("environment", .object(environment)),
-            JSON.Member("working_directory", .string(workingDirectory)),
-            JSON.Member("warm", .number(UInt64(warm))),
-            JSON.Member("syscalls", syscalls.json),
-        ]
+        let runtime = self.runtime.map { [JSON.Member("runtime", .string($0))] } ?? []
+        let policy: [JSON.Member] =
+            [
+                JSON.Member("name", .string(name)),
+                JSON.Member("description", .string(summary)),
+                JSON.Member("image", .string(image)),
+                JSON.Member("engines", .array(engines.map { .string($0.rawValue) })),
+            ] + runtime + [
+                JSON.Member("limits", .object(limits)),
+                JSON.Member("network", .string(network.rawValue)),
+                JSON.Member("capabilities", .array(capabilities.names.map(JSON.string))),
+                JSON.Member("environment", .object(environment)),
+                JSON.Member("working_directory", .string(workingDirectory)),
+                JSON.Member("warm", .number(UInt64(warm))),
+                JSON.Member("syscalls", syscalls.json),
+            ]
         return JSON.object(policy).text() + "\n"
     }
 }

@@ -15,7 +15,9 @@ package enum PolicyProse {
     }
 
     private static func opening(_ policy: Policy) -> String {
-        let engines = policy.engines.map(\.rawValue).joined(separator: ", or else by ")
+        let runtime = policy.runtime.map { " with the runtime \($0)" } ?? ""
+        let engines =
+            policy.engines.map(\.rawValue).joined(separator: ", or else by ") + runtime
         return """
             \(policy.name)
             \(Wrapped.text(policy.summary))

@@ -46,6 +46,11 @@ final class AttemptDirectory: Sendable {
         _ = try kernel { fchmod(file.number, mode) }
     }
 
+    /// Its name in the daemon's directory of them.
+    var name: String {
+        String(path[path.index(after: path.lastIndex(of: "/") ?? path.startIndex)...])
+    }
+
     /// Where the socket is that the container connects to.
     var socket: Descriptor { listener }
 

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-internal import CLinux
 internal import DockerAPI
-internal import Glibc
 internal import Kernel
 internal import Policy
 internal import SystemPackage
@@ -22,7 +20,7 @@ extension DockerEngine {
             }
             if place.connection != nil { break }
             let state = try await asking { () throws(DockerError) in
-                try await client.inspect(container)?.state
+                try await client.inspect(container, limits: limits)?.state
             }
             guard let state, state.isRunning else {
                 let why = state.map { state in
@@ -40,13 +38,7 @@ extension DockerEngine {
             throw .lost(during: "the container's start")
         }
         do throws(Errno) {
-            let peer = try Stem.peer(of: connection)
-            guard peer.uid == getuid(),
-                try FileIdentity("/proc/\(peer.pid)/exe") == directory.program
-            else {
-                throw Errno.permissionDenied
-            }
-            return peer.pid
+            return try Stem.process(of: connection, running: directory.program)
         } catch {
             throw .engine(
                 step: "docker connect",

@@ -32,14 +32,19 @@ extension DockerEngine {
     private func remove(container: String) async throws(DockerError) {
         for look in 0... {
             do throws(DockerError) {
-                _ = try await client.remove(container, force: true, volumes: true)
+                _ = try await client.remove(
+                    container,
+                    force: true,
+                    volumes: true,
+                    limits: limits
+                )
             } catch {
                 // Podman 4 refuses for as long as a container is just about to end by itself.
                 guard error.status == 500 || error.status == 409, look < Self.removalLooks else {
                     throw error
                 }
             }
-            guard try await client.inspect(container) != nil else { return }
+            guard try await client.inspect(container, limits: limits) != nil else { return }
             guard look < Self.removalLooks else { break }
             await pause(Self.removalPause)
         }
@@ -55,11 +60,12 @@ extension DockerEngine {
     package func strays() async -> Set<Stray> {
         var strays: Set<Stray> = []
         let there = AttemptDirectory.inventory(of: configuration.directory)
-        for name in there.subtracting(places.keys) { strays.insert(Stray(.directory, name)) }
+        let used = Set(places.values.compactMap { $0.directory?.name })
+        for name in there.subtracting(used) { strays.insert(Stray(.directory, name)) }
         let known = Set(places.values.map(\.name))
         // An engine that cannot be asked is told of in `status`.
         let label = [ContainerPlace.Label.node: configuration.node]
-        let containers = (try? await client.list(labels: label)) ?? []
+        let containers = (try? await client.list(labels: label, limits: limits)) ?? []
         for container in containers where !container.names.contains(where: known.contains) {
             strays.insert(Stray(.container, container.names.first ?? container.id))
         }

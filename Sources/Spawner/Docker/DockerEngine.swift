@@ -21,12 +21,23 @@ package actor DockerEngine: Engine {
         package var directory: String
         /// The program that each container starts.
         package var program: InitProgram
+        /// How long any call of the engine's may take.
+        package var patience: Duration
 
-        package init(node: String, directory: String, program: InitProgram) {
+        package init(
+            node: String,
+            directory: String,
+            program: InitProgram,
+            patience: Duration
+        ) {
             self.node = node
             self.directory = directory
             self.program = program
+            self.patience = patience
         }
+
+        /// The same as a call's limits.
+        var limits: CallLimits { CallLimits(deadline: patience) }
     }
 
     static let connectLimit = Duration.seconds(15)
@@ -39,6 +50,8 @@ package actor DockerEngine: Engine {
     package nonisolated let name = "docker"
     package nonisolated let loop: EventLoop
     package nonisolated let layers: Layers
+    /// This daemon's name among those that use the engine.
+    package nonisolated var node: String { configuration.node }
     package nonisolated var unownedExecutor: UnownedSerialExecutor {
         loop.asUnownedSerialExecutor()
     }
@@ -76,12 +89,16 @@ package actor DockerEngine: Engine {
 
     package var inventory: Set<String> { Set(places.keys) }
 
+    var limits: CallLimits { configuration.limits }
+
     package func jobStarted(_ request: RunRequest) {}
 
     /// Asks the engine what it is; throws `SpawnError` when it must not or cannot be used.
     @discardableResult
     package func probe() async throws(SpawnError) -> EngineInfo {
-        let info = try await asking { () throws(DockerError) in try await client.info() }
+        let info = try await asking { () throws(DockerError) in
+            try await client.info(limits: limits)
+        }
         do throws(SpawnError) {
             probed = (info, try info.metering(cgroupVersion: cgroups.version))
         } catch {
@@ -98,12 +115,27 @@ package actor DockerEngine: Engine {
         package var reason: String?
     }
 
+    /// Why nothing is known of the engine.
+    private var unknown: String {
+        let reason = circuit.state.reason
+        return reason.isEmpty ? "it has not been asked yet" : reason
+    }
+
+    /// Asks the engine what it is, when nothing is known of it and it may be asked again. Answers
+    /// what was found out; nil when nothing was asked.
+    package func look() async -> Result<EngineInfo, SpawnError>? {
+        guard probed == nil, circuit.refusal() == nil else { return nil }
+        do throws(SpawnError) { return .success(try await probe()) } catch {
+            return .failure(error)
+        }
+    }
+
     /// What is known now; nothing is asked.
     package func status() -> Status {
         Status(
             engine: probed.map { "\($0.info.engine)" },
             caps: probed.map { $0.metering == .engine ? "engine" : "sandboxd" },
-            reason: circuit.refusal() ?? (probed == nil ? "it has not been asked yet" : nil)
+            reason: circuit.refusal() ?? (probed == nil ? unknown : nil)
         )
     }
 
@@ -124,6 +156,7 @@ package actor DockerEngine: Engine {
         )
         places[id] = place
         do {
+            if let runtime = request.policy.runtime { try probed.info.check(runtime: runtime) }
             let image = try await image(request.image)
             let body = try prepare(place, id, request, image: image, probed)
             try await start(place, body)
@@ -143,7 +176,10 @@ package actor DockerEngine: Engine {
     private func image(_ image: RootImage) async throws(SpawnError) -> String {
         if let known = images[image.digest] { return known }
         let found = try await asking { () throws(DockerError) in
-            try await client.images(labels: [ContainerPlace.Label.image: image.digest])
+            try await client.images(
+                labels: [ContainerPlace.Label.image: image.digest],
+                limits: limits
+            )
         }
         guard let id = found.first?.id else {
             throw .engine(
@@ -165,7 +201,8 @@ package actor DockerEngine: Engine {
         _ probed: (info: EngineInfo, metering: Metering)
     ) throws(SpawnError) -> JSONValue {
         let isPodman = probed.info.engine.kind == .podman
-        let path = configuration.directory + "/" + id
+        // Never the name of an earlier daemon's, of which something may be left.
+        let path = configuration.directory + "/\(request.attempt)"
         let filter = isPodman ? request.policy.containerFilter().bytes : nil
         do throws(Errno) {
             place.directory = try AttemptDirectory(
@@ -191,7 +228,7 @@ package actor DockerEngine: Engine {
                 filter: isPodman ? .file(path + "/" + AttemptDirectory.filterName) : .inline,
                 isCapped: probed.metering == .engine,
                 needsUnmask: isPodman,
-                runtime: nil
+                runtime: request.policy.runtime
             )
         )
         let problems = ContainerSchema.problems(in: body, directory: path)
@@ -216,10 +253,10 @@ package actor DockerEngine: Engine {
     ) async throws(SpawnError) {
         place.mayExist = true
         let id = try await asking { () throws(DockerError) in
-            try await client.create(name: place.name, body: body).id
+            try await client.create(name: place.name, body: body, limits: limits).id
         }
         place.container = id
-        try await asking { () throws(DockerError) in try await client.start(id) }
+        try await asking { () throws(DockerError) in try await client.start(id, limits: limits) }
     }
 
     private func launch(

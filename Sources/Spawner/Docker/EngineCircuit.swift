@@ -29,11 +29,19 @@ package final class EngineCircuit: Sendable {
     }
 
     private let known = Mutex(State())
-    private let changed: @Sendable (State) -> Void
+    private let changed = Mutex<AsyncStream<State>.Continuation?>(nil)
 
-    /// `changed` is told of every failure, and of the first success after one.
-    package init(changed: @escaping @Sendable (State) -> Void = { _ in }) {
-        self.changed = changed
+    package init() {}
+
+    /// Every failure, and the first success after one, for the one who listens; of several that he
+    /// has not heard, the last.
+    package func changes() -> AsyncStream<State> {
+        let (stream, continuation) = AsyncStream.makeStream(
+            of: State.self,
+            bufferingPolicy: .bufferingNewest(1)
+        )
+        changed.withLock { $0 = continuation }
+        return stream
     }
 
     package var state: State { known.withLock(\.self) }
@@ -48,7 +56,7 @@ package final class EngineCircuit: Sendable {
 
     /// The engine failed at what it is there for.
     package func failed(_ reason: String) {
-        changed(
+        tell(
             known.withLock { state in
                 state.failed(reason, at: .now)
                 return state
@@ -62,7 +70,11 @@ package final class EngineCircuit: Sendable {
             defer { state = State() }
             return state
         }
-        if before.failures > 0 { changed(State()) }
+        if before.failures > 0 { tell(State()) }
+    }
+
+    private func tell(_ state: State) {
+        changed.withLock { _ = $0?.yield(state) }
     }
 
     /// What an earlier daemon knew.

@@ -12,6 +12,26 @@ enum Metering: Sendable {
 }
 
 extension EngineInfo {
+    /// Refuses a runtime that the engine does not have.
+    ///
+    /// Podman's API takes none, without a word: it would run the job in another than the profile says.
+    func check(runtime: String) throws(SpawnError) {
+        guard engine.kind == .docker else {
+            throw .engine(
+                step: "docker runtime",
+                reason: "\(engine) lets nobody choose a runtime, and the profile wants '\(runtime)'"
+            )
+        }
+        guard runtimes.contains(runtime) else {
+            throw .engine(
+                step: "docker runtime",
+                reason: "\(engine) has no runtime '\(runtime)' "
+                    + "(it has \(runtimes.joined(separator: ", "))): configure it there, or change the "
+                    + "profile"
+            )
+        }
+    }
+
     /// Decides who meters; throws when an engine must not be used, with the reason and the mend.
     ///
     /// `cgroupVersion` is the host's, as the daemon uses it. Whatever the engine says, the

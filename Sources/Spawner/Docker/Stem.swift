@@ -39,11 +39,18 @@ final class Stem {
         }
     }
 
-    /// Whom the kernel names at the other end.
-    static func peer(of connection: Descriptor) throws(Errno) -> clx_peer {
+    /// The process at the other end, by the kernel's word. Throws `EACCES` when it is another user's
+    /// than this, or does not run `program`.
+    static func process(
+        of connection: Descriptor,
+        running program: FileIdentity
+    ) throws(Errno) -> Int32 {
         var peer = clx_peer()
         _ = try kernel { clx_peer_of(connection.number, &peer) }
-        return peer
+        guard peer.uid == getuid(), try FileIdentity("/proc/\(peer.pid)/exe") == program else {
+            throw .permissionDenied
+        }
+        return peer.pid
     }
 
     /// Asks for the sandbox. `launched` is called once.

@@ -10,12 +10,20 @@ internal import SystemPackage
 /// Brings images of our store into a container engine.
 struct EngineLoader {
     /// Where the images are in the engine; only their labels count.
-    private static let repository = "sandboxd/"
+    static let repository = "sandboxd/"
 
     private let client: DockerClient
 
     init(_ client: DockerClient) {
         self.client = client
+    }
+
+    /// Loads the image unless the engine has it, and says which it was.
+    func bring(_ image: Image, called name: String) async throws(DockerError) {
+        let engine = try await client.info().engine
+        let isNew = try await load(image, called: name)
+        let when = isNew ? "now" : "already"
+        ImageCommand.say("image \(name): \(engine) has \(image.digest.short) \(when)")
     }
 
     /// Loads the image unless the engine has it; answers whether it did.

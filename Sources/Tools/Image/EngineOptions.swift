@@ -22,12 +22,18 @@ struct EngineOptions: ParsableArguments {
 
     /// A client of it; refuses when none is named.
     func client() throws(DockerError) -> DockerClient {
-        guard let address = try address() else {
+        guard let client = try clientIfNamed() else {
             throw DockerError(
                 .address,
                 .invalid("no engine is named: give --docker unix:///PATH, or set DOCKER_HOST")
             )
         }
+        return client
+    }
+
+    /// A client of it, if one is named.
+    func clientIfNamed() throws(DockerError) -> DockerClient? {
+        guard let address = try address() else { return nil }
         do throws(Errno) {
             return DockerClient(address, on: try EventLoop())
         } catch {

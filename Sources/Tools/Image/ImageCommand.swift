@@ -8,8 +8,11 @@ internal import SystemPackage
 struct ImageCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "image",
-        abstract: "Builds, lists, loads and removes the images that sandboxes run in.",
-        subcommands: [ImageBuild.self, ImageList.self, ImageLoad.self, ImageRemove.self]
+        abstract: "Builds, imports, activates and removes the images that sandboxes run in.",
+        subcommands: [
+            ImageBuild.self, ImageImport.self, ImagePull.self, ImageList.self, ImageActivate.self,
+            ImageRollback.self, ImageLoad.self, ImageRemove.self, ImageCollect.self,
+        ]
     )
 }
 
@@ -44,9 +47,23 @@ extension ImageCommand {
         do {
             try body()
         } catch {
-            say("sandboxd: \(error)")
-            throw ExitCode(125)
+            throw refusal("\(error)")
         }
+    }
+
+    /// The same for one that waits, on an engine above all. What it throws says itself what it is.
+    static func run(_ body: () async throws -> Void) async throws(ExitCode) {
+        do {
+            try await body()
+        } catch {
+            throw refusal("\(error)")
+        }
+    }
+
+    /// Says why a command failed; the exit code is sandboxd's own.
+    static func refusal(_ why: String) -> ExitCode {
+        say("sandboxd: \(why)")
+        return ExitCode(125)
     }
 
     /// Writes a line for people to standard error.

@@ -22,30 +22,12 @@ struct ImageLoad: AsyncParsableCommand {
     var name: String
 
     func run() async throws {
-        do {
+        try await ImageCommand.run { () async throws in
             let store = try options.store()
             let image = try store.resolve(name)
             let lease = try store.hold(image)
-            let client = try engine.client()
-            let info = try await client.info()
-            if try await EngineLoader(client).load(image, called: name) {
-                ImageCommand.say("image \(name): \(info.engine) has \(image.digest.short) now")
-            } else {
-                ImageCommand.say("image \(name): \(info.engine) has \(image.digest.short) already")
-            }
+            try await EngineLoader(try engine.client()).bring(image, called: name)
             withExtendedLifetime(lease) {}
-        } catch let error as ImageError {
-            throw ImageCommand.refusal("\(error)")
-        } catch let error as DockerError {
-            throw ImageCommand.refusal("\(error)")
         }
-    }
-}
-
-extension ImageCommand {
-    /// Says why a command failed; the exit code is sandboxd's own.
-    static func refusal(_ why: String) -> ExitCode {
-        say("sandboxd: \(why)")
-        return ExitCode(125)
     }
 }

@@ -71,7 +71,7 @@ struct ContainmentTests {
         try Self.skip(
             probe,
             "control",
-            needs: probe.needs + control.needs,
+            needs: probe.needs + control.needs + [.nativeEngine],
             layers: control.without,
             scene
         )

@@ -28,6 +28,9 @@ struct ProbeExpectation: Decodable, Sendable {
     /// Actions that may: known, documented, and no way out.
     var either: [String] = []
 
+    /// The same in another engine's container, whose covered mounts the mount table still names.
+    var eitherInContainer: [String] = []
+
     /// The errors that a blocked action may meet, for each pattern. An action that several patterns
     /// fit is held against the longest.
     var errnos: [String: [ProbeErrno]] = [:]
@@ -63,6 +66,7 @@ struct ProbeExpectation: Decodable, Sendable {
         lines = try values.optional(.lines) ?? .blocked
         allowed = try values.optional(.allowed) ?? []
         either = try values.optional(.either) ?? []
+        eitherInContainer = try values.optional(.eitherInContainer) ?? []
         errnos = try values.optional(.errnos) ?? [:]
         details = try values.optional(.details) ?? [:]
         withinMilliseconds = try values.optional(.withinMilliseconds)
@@ -79,6 +83,7 @@ struct ProbeExpectation: Decodable, Sendable {
         case verdict
         case exitCode = "exit_code"
         case lines, allowed, either, errnos, details
+        case eitherInContainer = "either_in_container"
         case withinMilliseconds = "within_ms"
         case artifacts
         case artifactsInclude = "artifacts_include"

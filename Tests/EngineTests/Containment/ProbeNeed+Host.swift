@@ -16,6 +16,7 @@ extension ProbeNeed {
         case .defaultRoute: Self.hasDefaultRoute
         case .vsock: Self.makesVsock
         case .python: Self.imageHasPython
+        case .nativeEngine: Host.engineSocket == nil
         }
     }
 

@@ -89,6 +89,8 @@ enum ProbeNeed: String, Decodable, Sendable, CaseIterable {
     case vsock
     /// The profile's image has Python.
     case python
+    /// The sandbox is in no other engine's container, whose walls would stand where a layer is off.
+    case nativeEngine = "native_engine"
 }
 
 /// An error as lines report it.
