@@ -67,7 +67,10 @@ struct ContainerTests {
         #expect(profile.runtime == "runsc")
         #expect(throws: ProfileError.self) {
             try Profile(
-                yaml: Fixture.yaml("engine: [native, docker]", "engine: [native, docker]\nruntime: runsc"),
+                yaml: Fixture.yaml(
+                    "engine: [native, docker]",
+                    "engine: [native, docker]\nruntime: runsc"
+                ),
                 file: "sample.yaml"
             )
         }

@@ -94,12 +94,15 @@ struct EngineFaultTests {
         try #require(isReady, "\(state(daemon))")
     }
 
-    /// Containers of the engine, running or not, by name.
-    private static func containers() throws -> [String] {
+    /// The daemon's containers, running or not, by name.
+    private static func containers(_ daemon: TestDaemon) throws -> [String] {
         let engine = API(socket: try #require(Host.engineSocket))
         let answer = try engine.answer("GET", "/v1.41/containers/json?all=1")
         try #require(answer.status == 200, "\(answer.text)")
-        return try answer.json.elements.map { "\($0["Names"] ?? .null)" }
+        let node = try #require(ProcessTable.read(daemon.state + "/node"))
+        return try answer.json.elements
+            .filter { $0["Labels"]?["io.sandboxd.node"]?.text == node }
+            .map { "\($0["Names"] ?? .null)" }
     }
 
     private static func leaks(_ daemon: TestDaemon) throws -> [JSON] {
@@ -112,7 +115,7 @@ struct EngineFaultTests {
     }
 
     private static func left(_ daemon: TestDaemon) -> String {
-        "leaks \((try? leaks(daemon)) ?? []), containers \((try? containers()) ?? [])"
+        "leaks \((try? leaks(daemon)) ?? []), containers \((try? containers(daemon)) ?? [])"
     }
 
     /// When nothing goes wrong any more: a run ends well, and nothing is left of anything.
@@ -121,7 +124,7 @@ struct EngineFaultTests {
         let report = try daemon.api.run(Run(["true"]))
         #expect(report.verdict == "ok" && report.isClean, "\(report.json)")
         let isClean = try Host.waits(upTo: .seconds(30 * Host.slowness)) {
-            try leaks(daemon).isEmpty && containers().isEmpty
+            try leaks(daemon).isEmpty && containers(daemon).isEmpty
         }
         #expect(isClean, "\(left(daemon))")
     }

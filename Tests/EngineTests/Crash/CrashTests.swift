@@ -15,8 +15,12 @@ struct CrashTests {
         // Launcher, janitor, init and job; its cgroups; its socket.
         #expect(left.count > 5, "\(left)")
         #expect(!Sandboxes.processes(marked: mark).isEmpty)
-        #expect(HostView.namespaces(of: daemon.pid).count > ProcessTable.namespaces(getpid()).count)
-        #expect(!HostView.jobs(of: daemon.pid).isEmpty)
+        // What is in a container is nobody's descendant here; the mark finds it there.
+        if Host.engineSocket == nil {
+            let own = ProcessTable.namespaces(getpid()).count
+            #expect(HostView.namespaces(of: daemon.pid).count > own)
+            #expect(!HostView.jobs(of: daemon.pid).isEmpty)
+        }
         live.cancel()
         daemon.stop()
     }
