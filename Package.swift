@@ -69,6 +69,7 @@ let package = Package(
         .target(
             name: "Images",
             dependencies: [
+                "JSON",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "Yams", package: "Yams"),
@@ -240,6 +241,15 @@ let package = Package(
                 "DockerAPI",
                 "JSON",
                 "Kernel",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "ToolsTests",
+            dependencies: [
+                "sandboxd-tools",
+                "Images",
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: strict

@@ -10,15 +10,17 @@ import Testing
 struct CollectTests {
     private static let gone = "sha256:" + String(repeating: "ab", count: 32)
 
-    private static func listed(_ tags: [String], _ label: String) -> String {
+    /// An image with our labels, as an engine lists it.
+    private static func listed(_ tags: [String], _ digest: String, of store: String) -> String {
         let id = "sha256:" + String(repeating: "cd", count: 32)
         let names = tags.map { "\"\($0)\"" }.joined(separator: ",")
-        return #"{"Id":"\#(id)","RepoTags":[\#(names)],"Labels":{"io.sandboxd.image":"\#(label)"}}"#
+        let labels = #"{"io.sandboxd.image":"\#(digest)","io.sandboxd.store":"\#(store)"}"#
+        return #"{"Id":"\#(id)","RepoTags":[\#(names)],"Labels":\#(labels)}"#
     }
 
     /// A store with one image, and what an engine has beside it.
     private func collect(
-        _ listed: (String) -> [String],
+        _ listed: (_ digest: String, _ store: String) -> [String],
         status: Int = 200,
         _ more: [String] = []
     ) throws -> (ending: Tools.Ending, removed: [String]) {
@@ -29,7 +31,8 @@ struct CollectTests {
         let imported = try Tools.run(["image", "import", file, "--name", "app", "--images", store])
         #expect(imported.status == 0, "\(imported.text)")
         let digest = try ImageStore.open(.init(store)).resolve("app").digest
-        let list = "[" + listed("\(digest)").joined(separator: ",") + "]"
+        let identity = try ImageStore.open(.init(store)).identity
+        let list = "[" + listed("\(digest)", identity).joined(separator: ",") + "]"
         let registry = try FakeRegistry(archive, .init(listed: list, removalStatus: status))
         defer { registry.engine.stop() }
         let ending = try Tools.run(
@@ -44,13 +47,19 @@ struct CollectTests {
 
     @Test("copies go whose image is gone; copies of what is there, and what others made, stay")
     func collecting() throws {
-        let (ending, removed) = try collect { digest in
+        let (ending, removed) = try collect { digest, store in
             [
-                Self.listed(["sandboxd/app:1"], digest),
-                Self.listed(["sandboxd/old:1", "localhost/sandboxd/old:2", "mine:1"], Self.gone),
-                // Made from a copy, and so with its label.
-                Self.listed(["derived:1"], Self.gone), Self.listed([], Self.gone),
-                Self.listed(["sandboxd/other:1"], "no digest"),
+                Self.listed(["sandboxd/app:1"], digest, of: store),
+                Self.listed(
+                    ["sandboxd/old:1", "localhost/sandboxd/old:2", "mine:1"],
+                    Self.gone,
+                    of: store
+                ),
+                // Made from a copy, and so with its labels.
+                Self.listed(["derived:1"], Self.gone, of: store),
+                Self.listed([], Self.gone, of: store),
+                Self.listed(["sandboxd/other:1"], "no digest", of: store),
+                Self.listed(["sandboxd/theirs:1"], Self.gone, of: "another"),
             ]
         }
         #expect(ending.status == 0, "\(ending.text)")
@@ -61,7 +70,7 @@ struct CollectTests {
     @Test("a dry run removes nothing, and says what would go")
     func dryRun() throws {
         let (ending, removed) = try collect(
-            { _ in [Self.listed(["sandboxd/old:1"], Self.gone)] },
+            { _, store in [Self.listed(["sandboxd/old:1"], Self.gone, of: store)] },
             ["--dry-run"]
         )
         #expect(removed.isEmpty)
@@ -71,7 +80,7 @@ struct CollectTests {
     @Test("a copy that containers use stays, and that is no failure")
     func inUse() throws {
         let (ending, _) = try collect(
-            { _ in [Self.listed(["sandboxd/old:1"], Self.gone)] },
+            { _, store in [Self.listed(["sandboxd/old:1"], Self.gone, of: store)] },
             status: 409
         )
         #expect(ending.status == 0)

@@ -33,7 +33,7 @@ struct LayerSpool {
         try file.read(at: member.offset, count: member.bytes) { (piece) throws(ImageError) in
             if beginning.isEmpty { beginning = Array(piece.prefix(4)) }
             sha.update(data: piece)
-            try writeAll(piece[...], to: packed, archive)
+            try writeAll(piece[...], to: packed, scratchPath)
         }
         let digest = ImageDigest(sha.finalize())
         if let wanted = layer.digest, wanted != digest {
@@ -45,7 +45,7 @@ struct LayerSpool {
             return try ArchiveFile(packed, of: archive, part: part)
         }
         let tool = try tools.decompressor(compression) { file.refusal("\(part) \($0)") }
-        try system("rewind", archive) { _ in lseek(packed.fd, 0, SEEK_SET) }
+        try system("rewind", scratchPath) { _ in lseek(packed.fd, 0, SEEK_SET) }
         return try decompress(packed, by: tool, layer, part, holding: lock)
     }
 
@@ -65,7 +65,7 @@ struct LayerSpool {
             left -= piece.count
             guard left >= 0 else { throw tooLarge() }
             piece.withUnsafeBytes { sha.update(bufferPointer: $0) }
-            try writeAll(piece, to: unpacked, archive)
+            try writeAll(piece, to: unpacked, scratchPath)
         }
         guard status == 0 else {
             throw contents.file.refusal("\(part) does not decompress: it is damaged")
@@ -91,9 +91,12 @@ struct LayerSpool {
         contents.file.refusal("its layers are larger than an image's may be, decompressed")
     }
 
+    /// What errors call a file without a name, which it had for a moment.
+    private var scratchPath: FilePath { site.path.appending("layer") }
+
     /// A file for reading and writing that has no name any more.
     private func scratch() throws(ImageError) -> Descriptor {
-        let path = site.path.appending("layer")
+        let path = scratchPath
         let flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW
         let file = try Descriptor(path, flags, mode: 0o600, doing: "create")
         try system("remove", path) { unlink($0) }

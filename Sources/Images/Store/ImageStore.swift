@@ -29,6 +29,15 @@ package struct ImageStore: Hashable, Sendable {
         return ImageStore(path: path)
     }
 
+    /// A short name for this store among those of the machine: of the place that it is at.
+    package var identity: String {
+        let place = path.withPlatformString { realpath($0, nil) }
+        defer { free(place) }
+        // One that is not there yet has no images either.
+        let text = place.map { String(cString: $0) } ?? path.string
+        return String(ImageDigest(ofBytes: Array(text.utf8)).hex.prefix(12))
+    }
+
     /// Refuses what is no name of an image.
     package static func check(name: String) throws(ImageError) {
         guard ImageName.isValid(name) else { throw .malformedName(name) }

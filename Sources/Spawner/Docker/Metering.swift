@@ -57,9 +57,9 @@ extension EngineInfo {
             throw refusal("it cannot filter system calls; use one that is built with seccomp")
         }
         guard cgroupVersion == 2 else { return .own }
-        guard cgroupDriver != "none", limits.memory != false, limits.pids != false,
-            limits.cpuQuota != false
-        else {
+        // Podman 4 says of what it can limit that it cannot: there the read-back has the last word.
+        let claims = engine.kind == .docker ? [limits.memory, limits.pids, limits.cpuQuota] : []
+        guard cgroupDriver != "none", !claims.contains(false) else {
             throw refusal(
                 "it can cap neither memory nor processes nor CPU; delegate these controllers to its "
                     + "user (Delegate=cpu cpuset io memory pids in user@.service) and restart it"

@@ -3,7 +3,7 @@ internal import DockerAPI
 internal import Images
 internal import Policy
 
-/// The copies of our images that a container engine has: those with our label.
+/// The copies of a store's images that a container engine has: those with our labels.
 struct EngineCopies {
     /// One of them.
     struct Copy {
@@ -14,16 +14,20 @@ struct EngineCopies {
     }
 
     private let client: DockerClient
+    private let store: ImageStore
 
-    init(_ client: DockerClient) {
+    init(_ client: DockerClient, _ store: ImageStore) {
         self.client = client
+        self.store = store
     }
 
-    /// Those whose image does not stay. What is not called as we call it is left alone: an image that
-    /// somebody made from one of ours has its label too.
+    /// Those whose image does not stay. What another store has loaded is left alone, and what is not
+    /// called as we call it: an image that somebody made from one of ours has its labels too.
     func orphans(staying: Set<ImageDigest>) async throws(DockerError) -> [Copy] {
-        try await client.images(labels: [:]).compactMap { image in
-            guard let label = image.labels[ContainerPlace.Label.image],
+        let ours = try await client.images(labels: [EngineLoader.storeLabel: store.identity])
+        return ours.compactMap { image in
+            guard image.labels[EngineLoader.storeLabel] == store.identity,
+                let label = image.labels[ContainerPlace.Label.image],
                 let digest = ImageDigest(label), digest.description == label,
                 !staying.contains(digest)
             else { return nil }
@@ -34,8 +38,7 @@ struct EngineCopies {
 
     /// Podman puts a host before it.
     private static func isOurs(_ tag: String) -> Bool {
-        [EngineLoader.repository, "localhost/" + EngineLoader.repository]
-            .contains { tag.hasPrefix($0) }
+        ["", "localhost/", "docker.io/"].contains { tag.hasPrefix($0 + EngineLoader.repository) }
     }
 
     /// Takes the names that we gave it, and with its last one it goes; answers whether it is gone, which it is not while

@@ -11,11 +11,15 @@ internal import SystemPackage
 struct EngineLoader {
     /// Where the images are in the engine; only their labels count.
     static let repository = "sandboxd/"
+    /// The label that says which store an image was loaded from: only that one removes it.
+    static let storeLabel = "io.sandboxd.store"
 
     private let client: DockerClient
+    private let store: ImageStore
 
-    init(_ client: DockerClient) {
+    init(_ client: DockerClient, _ store: ImageStore) {
         self.client = client
+        self.store = store
     }
 
     /// Loads the image unless the engine has it, and says which it was.
@@ -28,19 +32,21 @@ struct EngineLoader {
 
     /// Loads the image unless the engine has it; answers whether it did.
     func load(_ image: Image, called name: String) async throws(DockerError) -> Bool {
-        let digest = "\(image.digest)"
-        let label = ContainerPlace.Label.image
-        guard try await client.images(labels: [label: digest]).isEmpty else { return false }
-        let reference = try ImageReference(
-            Self.repository + name + ":" + image.digest.hex.prefix(12)
-        )
+        let labels = [
+            ContainerPlace.Label.image: "\(image.digest)", Self.storeLabel: store.identity,
+        ]
+        guard try await copies(with: labels).isEmpty else { return false }
+        // Its own for every store, so that none takes another one's name away.
+        let tag = image.digest.hex.prefix(12) + "-" + store.identity
+        let reference = try ImageReference(Self.repository + name + ":" + tag)
         let (archive, process) = try Self.archive(image.rootfs.string)
         let id: String
         do throws(DockerError) {
             id = try await client.importImage(
                 archive,
                 as: reference,
-                changes: ["LABEL \"\(label)\"=\"\(digest)\""]
+                changes: labels.sorted { $0.key < $1.key }
+                    .map { "LABEL \"\($0.key)\"=\"\($0.value)\"" }
             )
         } catch {
             kill(process, SIGKILL)
@@ -53,14 +59,20 @@ struct EngineLoader {
             _ = try await client.remove(image: try ImageReference(id))
             throw DockerError(.imageImport, .lost("tar could not read all of the image"))
         }
-        guard try await client.images(labels: [label: digest]).contains(where: { $0.id == id })
-        else {
+        guard try await copies(with: labels).contains(where: { $0.id == id }) else {
             throw DockerError(
                 .imageImport,
                 .unreadable("the engine does not find \(id) by the label that it was given")
             )
         }
         return true
+    }
+
+    /// The images that have all of these labels. Podman 4.3 finds none by more than one.
+    private func copies(with labels: [String: String]) async throws(DockerError) -> [EngineImage] {
+        let label = ContainerPlace.Label.image
+        let ofDigest = try await client.images(labels: labels.filter { $0.key == label })
+        return ofDigest.filter { image in labels.allSatisfy { image.labels[$0.key] == $0.value } }
     }
 
     /// A tree as a tar archive: where to read it, and the process that writes it. All of it is

@@ -51,7 +51,7 @@ struct ImageActivate: AsyncParsableCommand {
             }
             let current = try store.nominate(wanted, for: name)
             do {
-                if let client { try await EngineLoader(client).bring(wanted, called: name) }
+                if let client { try await EngineLoader(client, store).bring(wanted, called: name) }
                 try Trial(daemon: DaemonAPI(socket: daemon.socket), name: name).run(wanted)
                 try store.activate(wanted, as: name, insteadOf: current)
             } catch {

@@ -38,7 +38,7 @@ struct ImageBuild: AsyncParsableCommand {
             let image = try build(store)
             guard let client else { return }
             let lease = try store.hold(image)
-            try await EngineLoader(client).bring(image, called: name(image))
+            try await EngineLoader(client, store).bring(image, called: name(image))
             withExtendedLifetime(lease) {}
         }
     }

@@ -11,8 +11,8 @@ struct ImageCollect: AsyncParsableCommand {
         abstract: "Removes images that no name has, had before or may have next.",
         discussion: """
             What somebody uses stays: a daemon holds every image that it has used since its start. \
-            In a container engine that is named, the copies go whose image is not in the store, \
-            unless containers use them.
+            In a container engine that is named, the copies go that were loaded from this store and \
+            whose image is not in it any more, unless containers use them.
             """
     )
 
@@ -34,7 +34,7 @@ struct ImageCollect: AsyncParsableCommand {
             guard let client else { return }
             let going = Set(swept.filter { !$0.isInUse }.map(\.digest))
             let staying = Set(try store.digests()).subtracting(going)
-            let copies = EngineCopies(client)
+            let copies = EngineCopies(client, store)
             for copy in try await copies.orphans(staying: staying) {
                 let isInUse = dryRun ? false : try await !copies.remove(copy)
                 say(isInUse, "the engine's copy of \(copy.digest)")

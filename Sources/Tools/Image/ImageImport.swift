@@ -35,7 +35,9 @@ struct ImageImport: AsyncParsableCommand {
             let outcome = try importer.image(of: ImageArchive(FilePath(file)), as: name)
             let lease = try store.hold(outcome.image)
             ImportReport(outcome, name: name).say()
-            if let client { try await EngineLoader(client).bring(outcome.image, called: name) }
+            if let client {
+                try await EngineLoader(client, store).bring(outcome.image, called: name)
+            }
             withExtendedLifetime(lease) {}
         }
     }

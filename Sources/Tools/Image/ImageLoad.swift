@@ -26,7 +26,7 @@ struct ImageLoad: AsyncParsableCommand {
             let store = try options.store()
             let image = try store.resolve(name)
             let lease = try store.hold(image)
-            try await EngineLoader(try engine.client()).bring(image, called: name)
+            try await EngineLoader(try engine.client(), store).bring(image, called: name)
             withExtendedLifetime(lease) {}
         }
     }

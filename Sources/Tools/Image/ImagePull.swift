@@ -50,7 +50,7 @@ struct ImagePull: AsyncParsableCommand {
                 let outcome = try await puller.pull(wanted, as: name)
                 let lease = try store.hold(outcome.image)
                 ImportReport(outcome, name: name).say()
-                try await EngineLoader(client).bring(outcome.image, called: name)
+                try await EngineLoader(client, store).bring(outcome.image, called: name)
                 withExtendedLifetime(lease) {}
             } catch {
                 // An engine or a registry may have quoted what it was sent.

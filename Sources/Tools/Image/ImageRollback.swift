@@ -30,7 +30,7 @@ struct ImageRollback: AsyncParsableCommand {
                 throw ClientError.usage("image \(name) has no previous image")
             }
             let lease = try store.hold(previous)
-            if let client { try await EngineLoader(client).bring(previous, called: name) }
+            if let client { try await EngineLoader(client, store).bring(previous, called: name) }
             try store.rollBack(name, to: previous, from: current)
             ImageCommand.say(
                 "image \(name): moved back from \(current.digest.short) to "

@@ -30,7 +30,7 @@ final class FakeRegistry: Sendable {
 
     init(_ image: TinyArchive, _ behaviour: Behaviour = Behaviour()) throws {
         self.image = image
-        let loaded = Mutex<String?>(nil)
+        let loaded = Mutex<[String: String]>([:])
         let isPulled = Mutex(behaviour.wasThere)
         let loadedID = "sha256:" + String(repeating: "ef", count: 32)
         engine = try FakeEngine { request in
@@ -43,19 +43,19 @@ final class FakeRegistry: Sendable {
                 return .json((line ?? "") + #"{"status":"Status: Downloaded newer image"}"# + "\n")
             }
             if request.method == "POST", path.hasPrefix("/images/create?") {
-                let label = path.removingPercentEncoding?.split(separator: "\"").last
-                loaded.withLock { $0 = label.map(String.init) }
+                let words = path.removingPercentEncoding ?? ""
+                for match in words.matches(of: /LABEL "([^"]*)"="([^"]*)"/) {
+                    loaded.withLock { $0[String(match.output.1)] = String(match.output.2) }
+                }
                 return .json(#"{"status":"\#(loadedID)"}"# + "\n")
             }
             switch (request.method, path) {
             case ("DELETE", _): return .json("[]", status: behaviour.removalStatus)
             case ("GET", _) where path.hasPrefix("/images/json"):
-                let label = loaded.withLock { $0 }
-                return .json(
-                    label.map { label in
-                        #"[{"Id":"\#(loadedID)","Labels":{"io.sandboxd.image":"\#(label)"}}]"#
-                    } ?? behaviour.listed
-                )
+                let labels = loaded.withLock { $0 }.map { "\"\($0)\":\"\($1)\"" }
+                guard !labels.isEmpty else { return .json(behaviour.listed) }
+                let list = labels.joined(separator: ",")
+                return .json(#"[{"Id":"\#(loadedID)","Labels":{\#(list)}}]"#)
             case ("GET", _) where path.hasSuffix("/json"):
                 guard isPulled.withLock({ $0 }) else {
                     return .json(#"{"message":"no such image"}"#, status: 404)
