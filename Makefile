@@ -65,8 +65,9 @@ drill: debug ## Kills daemons, launchers, inits and backends for two minutes whi
 	scripts/drill
 
 bench: image ## Measures, beside what others take, and prints the table
-	@$(call packages,bench)
-	@status=0; scripts/bench || status=$$?; scripts/bench-queue || status=$$?; exit $$status
+	@$(call packages,bench docker)
+	@status=0; scripts/bench || status=$$?; scripts/bench-queue || status=$$?; \
+		scripts/bench-docker || status=$$?; exit $$status
 
 test-vm: ## Runs the engine's tests on systemd and cgroup v2, in a virtual machine
 	@$(call packages,vm)

@@ -174,7 +174,9 @@ struct Daemon {
     private func greet(_ docker: DockerEngine) async {
         while !Task.isCancelled {
             switch await docker.look() {
-            case .success(let info)?: logger.info("runs can go to \(info.engine)")
+            case .success(let info)?:
+                logger.info("runs can go to \(info.engine)")
+                if let warning = await docker.status().warning { logger.warning("\(warning)") }
             case .failure(let error)?:
                 logger.warning("no run goes to the container engine: \(error)")
             case nil: break
@@ -239,7 +241,8 @@ struct Daemon {
                 node: try StateDirectory.nodeID(configuration.state),
                 directory: containers,
                 program: program,
-                patience: configuration.dockerTimeout
+                patience: configuration.dockerTimeout,
+                allowsRootful: configuration.allowsRootful
             ),
             without: configuration.missingLayers
         )

@@ -56,6 +56,9 @@ package protocol Engine: Actor {
     /// The job has started: a good moment to make the next place ahead.
     func jobStarted(_ request: RunRequest)
 
+    /// The job has ended and its counters are read: what was kept for them may go.
+    func jobEnded(in cell: Cell)
+
     /// The names of the cells that serve a run or wait for one: what has a cgroup and is not among
     /// them was left behind.
     var inventory: Set<String> { get }

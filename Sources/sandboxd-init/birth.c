@@ -4,37 +4,13 @@
 #include <asm/signal.h>
 #include <linux/sched.h>
 
+#include "idmap.h"
 #include "sys.h"
-#include "text.h"
-
-static int write_file(const char *path, const char *bytes, size_t length) {
-    long fd = sys4(__NR_openat, SYS_AT_FDCWD, path, SYS_O_WRONLY | SYS_O_CLOEXEC, 0);
-    if (fd < 0) {
-        return (int)fd;
-    }
-    long wrote = sys3(__NR_write, fd, bytes, length);
-    sys_close((int)fd);
-    return wrote < 0 ? (int)wrote : 0;
-}
 
 /// Maps the child's 0 to `init_id` and its job id to `job_id`, both of this launcher's namespace.
 static int map_ids(long pid, const char *which, uint32_t init_id, uint32_t job_id) {
-    char path_bytes[64];
-    char map_bytes[64];
-    struct text path = TEXT(path_bytes);
-    struct text map = TEXT(map_bytes);
-    text_add(&path, "/proc/");
-    text_add_number(&path, (uint64_t)pid);
-    text_add(&path, which);
-    text_add(&map, "0 ");
-    text_add_number(&map, init_id);
-    text_add(&map, " 1\n");
-    text_add_number(&map, SBX_JOB_ID);
-    text_add(&map, " ");
-    text_add_number(&map, job_id);
-    text_add(&map, " 1\n");
-    return path.overflow || map.overflow ? -SYS_EOVERFLOW
-                                         : write_file(path_bytes, map_bytes, map.used);
+    const struct id_range ranges[2] = {{0, init_id, 1}, {SBX_JOB_ID, job_id, 1}};
+    return idmap_write(pid, which, ranges);
 }
 
 uint64_t birth_namespaces(uint32_t layers) {

@@ -8,14 +8,18 @@
 //
 //   stem    the container's process 1, root of the user namespace that the engine lives in, with
 //           the capabilities to change ids and no others. It is the launcher of one sandbox: one
-//           LAUNCH, one clone3, one id map (birth.c). Then it waits.
+//           LAUNCH, one clone3, one id map (birth.c). Then it waits: for init's end, and after it
+//           until the daemon lets go, because the container's cgroup goes with process 1, and with
+//           it the counters that the daemon judges by.
 //   init    its child, in namespaces of its own inside of the container's. It makes the template
 //           for itself (template.c) and goes on as init of a native sandbox does (init.c).
 //
-// Lifetimes: the daemon gone, init's control channel closes, init ends, the stem ends, and with it
-// the container. The engine kills the container: everything in it is dead.
+// Lifetimes: the daemon gone, both channels close, init ends, the stem ends, and with it the
+// container. The engine kills the container: everything in it is dead.
 #include "container.h"
 
+#include <asm/poll.h>
+#include <linux/poll.h>
 #include <linux/prctl.h>
 
 #include "birth.h"
@@ -29,6 +33,9 @@
 #define FAMILY_UNIX 1
 #define TYPE_SEQPACKET 5
 #define UNIX_PATH_SIZE 108
+
+/// How long a daemon that hangs keeps an empty container.
+#define LET_GO_SECONDS 10
 
 struct unix_address {
     uint16_t family;
@@ -89,6 +96,15 @@ static int first(int control) {
     return init(control);
 }
 
+static void wait_to_be_let_go(int channel) {
+    struct pollfd daemon = {.fd = channel, .events = POLLIN};
+    const struct {
+        int64_t seconds;
+        int64_t nanoseconds;
+    } limit = {LET_GO_SECONDS, 0};
+    (void)sys5(__NR_ppoll, &daemon, 1, &limit, NULL, 8);
+}
+
 int container(const char *path) {
     static struct packet packet;
     int status = 0;
@@ -103,5 +119,6 @@ int container(const char *path) {
     }
     while (sys4(__NR_wait4, -1, &status, 0, NULL) == -SYS_EINTR) {
     }
+    wait_to_be_let_go(channel);
     return 0;
 }

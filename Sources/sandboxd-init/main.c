@@ -6,11 +6,13 @@
 //   launch LAYERS          the native engine's fork server (launch.c), control on descriptor 3
 //   launch-mapped LAYERS   the same, executed again once its user ids are mapped
 //   container PATH         process 1 of another engine's container (container.c)
+//   rootful ID… PATH       the same where the engine runs as root (rootful.c)
 //   janitor PATH…          outlives the daemon and removes what it left (janitor.c)
 //   tether SIGNAL PARENT PROGRAM ARG…   a program that must not outlive the daemon (tether.c)
 #include "container.h"
 #include "janitor.h"
 #include "launch.h"
+#include "rootful.h"
 #include "sys.h"
 #include "tether.h"
 #include "text.h"
@@ -27,6 +29,9 @@ static int run(int argc, const char *const *argv) {
     }
     if (argc == 3 && text_equal(argv[1], "container")) {
         return container(argv[2]);
+    }
+    if (argc == 2 + ROOTFUL_WORDS && text_equal(argv[1], "rootful")) {
+        return rootful(argv + 2);
     }
     if (argc >= 3 && text_equal(argv[1], "janitor")) {
         return janitor(INHERITED_FD, argc - 2, argv + 2);

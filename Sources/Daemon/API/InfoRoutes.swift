@@ -69,7 +69,7 @@ struct InfoRoutes: Sendable {
         guard let status = await runs.engines.docker?.status() else { return nil }
         return [
             "ready": status.reason == nil, "engine": status.engine, "caps": status.caps,
-            "reason": status.reason,
+            "reason": status.reason, "warning": status.warning,
         ]
     }
 

@@ -75,6 +75,15 @@ struct ServeOptions: ParsableArguments {
     @Option(help: "Seconds that a call of the container engine may take.")
     var dockerTimeout = 30.0
 
+    @Flag(
+        inversion: .prefixedNo,
+        help: """
+            Use a container engine that runs as root, too. Whoever escapes from a container of its \
+            is root; 'sandboxd status' keeps saying so.
+            """
+    )
+    var allowRootful = false
+
     @Flag(help: "Log every run.")
     var verbose = false
 
@@ -159,6 +168,7 @@ struct ServeOptions: ParsableArguments {
             keepDays: keepDays,
             docker: try dockerAddress(),
             dockerTimeout: .seconds(dockerTimeout),
+            allowsRootful: allowRootful,
             isVerbose: verbose,
             missingLayers: try missingLayers()
         )
@@ -190,6 +200,8 @@ struct Configuration: Sendable {
     var docker: EngineAddress?
     /// How long a call of it may take.
     var dockerTimeout: Duration
+    /// Whether that engine may run as root.
+    var allowsRootful: Bool
     var isVerbose: Bool
     /// Layers to leave out. Never set but in control runs.
     var missingLayers: [Layer]

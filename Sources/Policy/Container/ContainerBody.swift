@@ -11,6 +11,37 @@ package struct ContainerPlace: Sendable, Hashable {
         case file(String)
     }
 
+    /// Whose sandboxes an engine of root's makes: `sandboxd-init` stops being root, and becomes this
+    /// user in a user namespace with these subordinate ids (`rootful.c`).
+    package struct Owner: Sendable, Hashable {
+        package var user: UInt32
+        package var group: UInt32
+        package var firstUser: UInt32
+        package var users: UInt32
+        package var firstGroup: UInt32
+        package var groups: UInt32
+
+        package init(
+            user: UInt32,
+            group: UInt32,
+            firstUser: UInt32,
+            users: UInt32,
+            firstGroup: UInt32,
+            groups: UInt32
+        ) {
+            self.user = user
+            self.group = group
+            self.firstUser = firstUser
+            self.users = users
+            self.firstGroup = firstGroup
+            self.groups = groups
+        }
+
+        var words: [String] {
+            [user, group, firstUser, users, firstGroup, groups].map(String.init)
+        }
+    }
+
     /// The labels that it is found by. They carry ids and a time, which never change.
     package enum Label {
         package static let node = "io.sandboxd.node"
@@ -37,6 +68,12 @@ package struct ContainerPlace: Sendable, Hashable {
     package var needsUnmask: Bool
     /// The OCI runtime; nil is the engine's own choice.
     package var runtime: String?
+    /// Set where the engine runs as root; nil where it is the daemon's user already.
+    package var owner: Owner?
+
+    /// Tasks of ours in the container beside the job's: process 1, its child where there is an
+    /// owner to become, and init.
+    package var ownTasks: UInt32 { owner == nil ? 2 : 3 }
 
     package init(
         image: String,
@@ -47,7 +84,8 @@ package struct ContainerPlace: Sendable, Hashable {
         filter: FilterForm,
         isCapped: Bool,
         needsUnmask: Bool,
-        runtime: String?
+        runtime: String?,
+        owner: Owner? = nil
     ) {
         self.image = image
         self.node = node
@@ -58,13 +96,11 @@ package struct ContainerPlace: Sendable, Hashable {
         self.isCapped = isCapped
         self.needsUnmask = needsUnmask
         self.runtime = runtime
+        self.owner = owner
     }
 }
 
 extension Policy {
-    /// Tasks of ours in a container beside the job's: process 1 and init.
-    package static let containerOwnTasks: UInt32 = 2
-
     /// Where the attempt's directory is in the container; `sandboxd-init` covers it.
     package static let containerStage = "/.sandboxd"
 
@@ -77,7 +113,10 @@ extension Policy {
         .object([
             "Image": .string(place.image),
             "Entrypoint": .array([.string(Self.containerStage + "/init")]),
-            "Cmd": .array([.string("container"), .string(Self.containerStage + "/control")]),
+            "Cmd": .array(
+                ((place.owner.map { ["rootful"] + $0.words } ?? ["container"])
+                    + [Self.containerStage + "/control"]).map(JSONValue.string)
+            ),
             "User": .string("0:0"),
             "WorkingDir": .string("/"),
             "Hostname": .string("sandbox"),
@@ -95,6 +134,23 @@ extension Policy {
             "StopSignal": .string("SIGKILL"),
             "HostConfig": .object(hostConfig(place)),
         ])
+    }
+
+    /// The same for no run in particular: an engine that caps, and words where a run has its own.
+    package func containerExample() -> JSONValue {
+        containerBody(
+            ContainerPlace(
+                image: "IMAGE",
+                node: "NODE",
+                attempt: "ATTEMPT",
+                deadline: 0,
+                directory: "/DIRECTORY",
+                filter: .inline,
+                isCapped: true,
+                needsUnmask: false,
+                runtime: runtime
+            )
+        )
     }
 
     private func hostConfig(_ place: ContainerPlace) -> [String: JSONValue] {
@@ -123,7 +179,7 @@ extension Policy {
         if place.isCapped {
             config["Memory"] = .number(String(limits.memoryBytes))
             config["MemorySwap"] = .number(String(limits.memoryBytes + limits.swapBytes))
-            config["PidsLimit"] = .number(String(limits.pids + Self.containerOwnTasks))
+            config["PidsLimit"] = .number(String(limits.pids + place.ownTasks))
             config["NanoCpus"] = .number(String(UInt64(limits.cpuMillicores) * 1_000_000))
         }
         return config

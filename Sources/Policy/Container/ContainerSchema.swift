@@ -28,9 +28,7 @@ package enum ContainerSchema {
             required: [
                 "Image": .text("an image's id", isImageID),
                 "Entrypoint": .exactly(.array([.string("/.sandboxd/init")])),
-                "Cmd": .exactly(
-                    .array([.string("container"), .string("/.sandboxd/control")])
-                ),
+                "Cmd": command,
                 "User": .exactly(.string("0:0")),
                 "WorkingDir": .exactly(.string("/")),
                 "Hostname": .exactly(.string("sandbox")),
@@ -50,6 +48,15 @@ package enum ContainerSchema {
                 "HostConfig": host(directory),
             ],
             optional: [:]
+        )
+    }
+
+    private static var command: Rule {
+        let id = Rule.text("an id that is not root's") { UInt32($0).map { $0 > 0 } ?? false }
+        let socket = Rule.exactly(.string("/.sandboxd/control"))
+        return .either(
+            .list([.exactly(.string("container")), socket]),
+            .list([.exactly(.string("rootful")), id, id, id, id, id, id, socket])
         )
     }
 

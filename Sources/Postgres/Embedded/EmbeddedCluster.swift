@@ -174,15 +174,18 @@ package actor EmbeddedCluster {
 
     // MARK: Processes
 
+    /// SIGQUIT is PostgreSQL's immediate shutdown.
     private func begin(
         _ arguments: [String],
-        _ directory: ClusterDirectory
+        _ directory: ClusterDirectory,
+        deathSignal: Int32 = SIGQUIT
     ) throws(ClusterError) -> TetheredProcess {
         guard !isStopping else { throw .stopped }
         let log = try directory.openLog()
         let started = try hosting("starting \(arguments[0])") { () throws(Errno) in
             try TetheredProcess(
                 arguments,
+                deathSignal: deathSignal,
                 by: configuration.initProgram,
                 log: log.descriptor,
                 on: loop
@@ -198,7 +201,8 @@ package actor EmbeddedCluster {
         _ arguments: [String],
         _ directory: ClusterDirectory
     ) async throws(ClusterError) {
-        let program = try begin(arguments, directory)
+        // initdb only notes a SIGQUIT, and goes on until its current step is done.
+        let program = try begin(arguments, directory, deathSignal: SIGKILL)
         let deadline = loop.schedule(at: .now.advanced(by: Self.initLimit)) {
             program.signal(SIGKILL)
         }

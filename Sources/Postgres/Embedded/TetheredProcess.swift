@@ -5,7 +5,7 @@ internal import Glibc
 internal import Kernel
 internal import SystemPackage
 
-/// A child that gets SIGQUIT when this process is gone, started by `sandboxd-init tether`.
+/// A child that gets a signal when this process is gone, started by `sandboxd-init tether`.
 ///
 /// It belongs to an actor of the event loop, whose thread must be the one that starts it: the
 /// signal follows the end of that thread. Its end is an event of the loop, which reaps it then.
@@ -26,15 +26,17 @@ final class TetheredProcess {
     private var watch: EventLoop.Watch?
     private var waiting: [CheckedContinuation<Ending, Never>] = []
 
-    /// Starts `arguments[0]`, a path, with `log` as its standard output and error.
+    /// Starts `arguments[0]`, a path, with `log` as its standard output and error. `deathSignal` is
+    /// what it gets when this process is gone.
     init(
         _ arguments: [String],
+        deathSignal: Int32,
         by initProgram: String,
         log: Descriptor,
         on loop: EventLoop
     ) throws(Errno) {
         let words =
-            ["sandboxd-init", "tether", String(SIGQUIT), String(getpid())] + arguments
+            ["sandboxd-init", "tether", String(deathSignal), String(getpid())] + arguments
         let pid = try kernel {
             ArgumentVector.with(words) { clx_spawn(initProgram, $0, log.number, -1) }
         }

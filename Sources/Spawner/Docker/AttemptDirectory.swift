@@ -18,13 +18,22 @@ final class AttemptDirectory: Sendable {
     let program: FileIdentity
     private let listener: Descriptor
 
-    /// Makes `path`, whose parent is there. Nothing is left of it when this throws.
-    init(path: String, program: [UInt8], filter: [UInt8]?) throws(Errno) {
+    /// Makes `path`, whose parent is there and private. Nothing is left of it when this throws.
+    ///
+    /// `isForAnyone`: a root without the right to read what is others' can start the program.
+    init(
+        path: String,
+        program: [UInt8],
+        filter: [UInt8]?,
+        isForAnyone: Bool = false
+    ) throws(Errno) {
         self.path = path
         _ = try kernel { mkdir(path, 0o700) }
         do throws(Errno) {
             let directory = try Descriptor.open(path, O_RDONLY | O_DIRECTORY)
-            try Self.write(program, path + "/" + Self.programName, mode: 0o500)
+            let mode: mode_t = isForAnyone ? 0o555 : 0o500
+            try Self.write(program, path + "/" + Self.programName, mode: mode)
+            if isForAnyone { _ = try kernel { fchmod(directory.number, 0o711) } }
             if let filter { try Self.write(filter, path + "/" + Self.filterName, mode: 0o400) }
             self.program = try FileIdentity(path + "/" + Self.programName)
             // A socket's path is short, and the state directory's need not be.

@@ -12,6 +12,9 @@ final class ContainerInUse {
     var directory: AttemptDirectory?
     /// The daemon's own, where the engine cannot cap.
     var cgroup: (any Cgroup)?
+    /// Tasks of ours in the cgroup that meters it: init, and what the container has beside it where
+    /// that is the container's cgroup.
+    var ownTasks: UInt32 = 1
     /// Whether the engine has been asked for it: what came of that may be unknown.
     var mayExist = false
     /// The engine's id of it.

@@ -7,7 +7,8 @@ package import Kernel
 internal import Policy
 internal import SystemPackage
 
-/// Makes sandboxes in containers of a rootless Docker or Podman, through its socket.
+/// Makes sandboxes in containers of a Docker or Podman, through its socket; of a rootless one,
+/// unless the operator allows another.
 ///
 /// The container is the outer wall and brings the image; its process 1 is `sandboxd-init`, which
 /// makes in it the sandbox that the native engine makes without one (`container.c`). Everything
@@ -23,28 +24,35 @@ package actor DockerEngine: Engine {
         package var program: InitProgram
         /// How long any call of the engine's may take.
         package var patience: Duration
+        /// Whether an engine that runs as root may be used.
+        package var allowsRootful: Bool
 
         package init(
             node: String,
             directory: String,
             program: InitProgram,
-            patience: Duration
+            patience: Duration,
+            allowsRootful: Bool = false
         ) {
             self.node = node
             self.directory = directory
             self.program = program
             self.patience = patience
+            self.allowsRootful = allowsRootful
         }
 
         /// The same as a call's limits.
         var limits: CallLimits { CallLimits(deadline: patience) }
     }
 
+    package static let rootfulWarning =
+        "the engine runs as root (--allow-rootful): whoever escapes from a container is root"
+
     static let connectLimit = Duration.seconds(15)
-    /// How often a container that has not connected is looked at.
     /// How often, and how long in between, a removal is tried: five seconds in all.
     static let removalLooks = 50
     static let removalPause = Duration.milliseconds(100)
+    /// How often a container that has not connected is looked at.
     static let connectLook = Duration.milliseconds(250)
 
     package nonisolated let name = "docker"
@@ -93,6 +101,9 @@ package actor DockerEngine: Engine {
 
     package func jobStarted(_ request: RunRequest) {}
 
+    /// Lets process 1 of the container end, while artifacts are still being taken out.
+    package func jobEnded(in cell: Cell) { places[cell.id]?.stem.close() }
+
     /// Asks the engine what it is; throws `SpawnError` when it must not or cannot be used.
     @discardableResult
     package func probe() async throws(SpawnError) -> EngineInfo {
@@ -100,7 +111,11 @@ package actor DockerEngine: Engine {
             try await client.info(limits: limits)
         }
         do throws(SpawnError) {
-            probed = (info, try info.metering(cgroupVersion: cgroups.version))
+            let metering = try info.metering(
+                cgroupVersion: cgroups.version,
+                allowsRootful: configuration.allowsRootful
+            )
+            probed = (info, metering)
         } catch {
             circuit.failed("\(error)")
             throw error
@@ -113,6 +128,8 @@ package actor DockerEngine: Engine {
         package var engine: String?
         package var caps: String?
         package var reason: String?
+        /// What an operator should be reminded of, though it is used.
+        package var warning: String?
     }
 
     /// Why nothing is known of the engine.
@@ -135,7 +152,8 @@ package actor DockerEngine: Engine {
         Status(
             engine: probed.map { "\($0.info.engine)" },
             caps: probed.map { $0.metering == .engine ? "engine" : "sandboxd" },
-            reason: circuit.refusal() ?? (probed == nil ? unknown : nil)
+            reason: circuit.refusal() ?? (probed == nil ? unknown : nil),
+            warning: probed.flatMap { $0.info.isRootful ? Self.rootfulWarning : nil }
         )
     }
 
@@ -181,12 +199,15 @@ package actor DockerEngine: Engine {
                 limits: limits
             )
         }
-        guard let id = found.first?.id else {
-            throw .engine(
-                step: "docker image",
-                reason:
-                    "the engine has no image \(image.digest): load it with 'sandboxd image load'"
-            )
+        let ids = Set(found.map(\.id))
+        guard let id = ids.first, ids.count == 1 else {
+            // An image that somebody built on top of ours has its label too.
+            let reason =
+                ids.isEmpty
+                ? "the engine has no image \(image.digest): load it with 'sandboxd image load'"
+                : "\(ids.count) images of the engine say that they are \(image.digest) "
+                    + "(\(ids.sorted().joined(separator: ", "))): remove those that are not"
+            throw .engine(step: "docker image", reason: reason)
         }
         images[image.digest] = id
         return id
@@ -208,7 +229,8 @@ package actor DockerEngine: Engine {
             place.directory = try AttemptDirectory(
                 path: path,
                 program: configuration.program.bytes,
-                filter: filter
+                filter: filter,
+                isForAnyone: probed.info.isRootful
             )
         } catch {
             throw .host(doing: "making \(path)", error)
@@ -218,19 +240,20 @@ package actor DockerEngine: Engine {
                 throw .cgroup(error)
             }
         }
-        let body = request.policy.containerBody(
-            ContainerPlace(
-                image: image,
-                node: configuration.node,
-                attempt: request.attempt.description,
-                deadline: Self.deadline(request.policy.limits),
-                directory: path,
-                filter: isPodman ? .file(path + "/" + AttemptDirectory.filterName) : .inline,
-                isCapped: probed.metering == .engine,
-                needsUnmask: isPodman,
-                runtime: request.policy.runtime
-            )
+        let described = ContainerPlace(
+            image: image,
+            node: configuration.node,
+            attempt: request.attempt.description,
+            deadline: Self.deadline(request.policy.limits),
+            directory: path,
+            filter: isPodman ? .file(path + "/" + AttemptDirectory.filterName) : .inline,
+            isCapped: probed.metering == .engine,
+            needsUnmask: isPodman,
+            runtime: request.policy.runtime,
+            owner: probed.info.isRootful ? owner : nil
         )
+        if probed.metering == .engine { place.ownTasks = described.ownTasks }
+        let body = request.policy.containerBody(described)
         let problems = ContainerSchema.problems(in: body, directory: path)
         guard problems.isEmpty else {
             throw .engine(
@@ -240,6 +263,18 @@ package actor DockerEngine: Engine {
             )
         }
         return body
+    }
+
+    /// Whose an engine of root's makes its sandboxes: this daemon's user's.
+    private var owner: ContainerPlace.Owner {
+        ContainerPlace.Owner(
+            user: getuid(),
+            group: getgid(),
+            firstUser: ids.users.start,
+            users: ids.users.count,
+            firstGroup: ids.groups.start,
+            groups: ids.groups.count
+        )
     }
 
     /// When whatever is left of it may be taken for left behind, for people who look at labels.
@@ -288,7 +323,7 @@ package actor DockerEngine: Engine {
                 hostInitUser: ids.hostUser(place.slot.initID),
                 hostJobUser: ids.hostUser(place.slot.jobID),
                 hostJobGroup: ids.hostGroup(place.slot.jobID),
-                ownTasks: metering == .engine ? Policy.containerOwnTasks : 1,
+                ownTasks: place.ownTasks,
                 container: place.container
             )
         } catch {

@@ -12,6 +12,9 @@ enum Metering: Sendable {
 }
 
 extension EngineInfo {
+    /// Whether root listens, or the engine does not say that it runs without root's rights.
+    var isRootful: Bool { !isRootless || listener == 0 }
+
     /// Refuses a runtime that the engine does not have.
     ///
     /// Podman's API takes none, without a word: it would run the job in another than the profile says.
@@ -36,18 +39,23 @@ extension EngineInfo {
     ///
     /// `cgroupVersion` is the host's, as the daemon uses it. Whatever the engine says, the
     /// read-back looks at each container.
-    func metering(cgroupVersion: Int) throws(SpawnError) -> Metering {
+    func metering(
+        cgroupVersion: Int,
+        allowsRootful: Bool = false
+    ) throws(SpawnError) -> Metering {
         func refusal(_ why: String) -> SpawnError {
             .engine(step: "docker probe", reason: "\(engine) is not used: \(why)")
         }
         let user = getuid()
-        guard isRootless, listener != 0 else {
-            throw refusal(
-                "it runs as root, so that a container's escape would be root's; use a rootless one "
-                    + "(https://docs.docker.com/engine/security/rootless)"
-            )
-        }
-        if let listener, listener != user {
+        if isRootful {
+            guard allowsRootful else {
+                throw refusal(
+                    "it runs as root, so that a container's escape would be root's; use a rootless "
+                        + "one (https://docs.docker.com/engine/security/rootless), or start the "
+                        + "daemon with --allow-rootful"
+                )
+            }
+        } else if let listener, listener != user {
             throw refusal(
                 "it belongs to user \(listener) and the daemon to user \(user), who cannot read back "
                     + "what it made; run both as one user"

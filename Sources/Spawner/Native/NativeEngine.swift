@@ -61,6 +61,8 @@ package actor NativeEngine: Engine {
         }
     }
 
+    package func jobEnded(in cell: Cell) {}
+
     package func end(_ cell: Cell) -> [String] {
         inventory.remove(cell.id)
         ids.giveBack(cell.slot)

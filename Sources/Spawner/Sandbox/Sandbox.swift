@@ -158,6 +158,7 @@ package actor Sandbox {
             let ending = try await waitForEnd()
             ended = .now
             await judge(ending)
+            await collect()
         } catch let error as SpawnError {
             ended = .now
             fail(error)
@@ -321,11 +322,12 @@ package actor Sandbox {
         }
     }
 
-    /// The job is over: reads the counters, takes what init hands out, and says how it ended.
+    /// The job is over: reads the counters, and says how it ended.
     private func judge(_ ending: Ending) async {
         link.setDeadline(after: Self.teardownLimit)
         jobStreams.close()
         readCounters()
+        if let cell { await engine.jobEnded(in: cell) }
         let judgement = Judgement(
             limits: request.policy.limits,
             ending: ending,
@@ -339,7 +341,6 @@ package actor Sandbox {
         result.usage.wallMilliseconds = Double(ending.wallNanoseconds) / 1_000_000
         result.usage.workspaceBytes = ending.workspaceBytes
         result.usage.workspaceInodes = ending.workspaceInodes
-        await collect()
     }
 
     /// Until BYE: files of `/workspace/out`, within the policy's count whatever init sends.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import ArgumentParser
 internal import Client
+internal import JSON
 internal import Policy
 internal import SystemPackage
 
@@ -10,12 +11,14 @@ struct PolicyShow: ParsableCommand {
     enum Form: String, EnumerableFlag {
         case prose
         case bpf
+        case docker
         case json
 
         static func help(for value: Form) -> ArgumentHelp? {
             switch value {
             case .prose: "In words (the default)."
             case .bpf: "The system call filter, disassembled."
+            case .docker: "What a Docker engine is asked for, with words for what a run fills in."
             case .json: "All of it as JSON."
             }
         }
@@ -40,6 +43,7 @@ struct PolicyShow: ParsableCommand {
             switch form {
             case .prose: print(PolicyProse.render(policy), terminator: "")
             case .bpf: print(try policy.seccompProgram().disassembly(), terminator: "")
+            case .docker: print(String(decoding: policy.containerExample().bytes, as: UTF8.self))
             case .json: print(policy.json(), terminator: "")
             }
         } catch {

@@ -83,50 +83,8 @@ struct EngineFaultTests {
             ["--docker", "unix://" + proxy.socket, "--docker-timeout", "4"] + options,
             directory: directory
         )
-        if isReady { try waitUntilReady(daemon) }
+        if isReady { try daemon.waitUntilEngineIsReady() }
         return (daemon, proxy)
-    }
-
-    private static func waitUntilReady(_ daemon: TestDaemon) throws {
-        let isReady = try Host.waits(upTo: .seconds(90 * Host.slowness)) {
-            try daemon.api.status()["docker"]?["ready"]?.bool == true
-        }
-        try #require(isReady, "\(state(daemon))")
-    }
-
-    /// The daemon's containers, running or not, by name.
-    private static func containers(_ daemon: TestDaemon) throws -> [String] {
-        let engine = API(socket: try #require(Host.engineSocket))
-        let answer = try engine.answer("GET", "/v1.41/containers/json?all=1")
-        try #require(answer.status == 200, "\(answer.text)")
-        let node = try #require(ProcessTable.read(daemon.state + "/node"))
-        return try answer.json.elements
-            .filter { $0["Labels"]?["io.sandboxd.node"]?.text == node }
-            .map { "\($0["Names"] ?? .null)" }
-    }
-
-    private static func leaks(_ daemon: TestDaemon) throws -> [JSON] {
-        try daemon.api.answer("GET", "/v1/leaks").json["leaks"]?.elements ?? []
-    }
-
-    /// What a failed expectation says.
-    private static func state(_ daemon: TestDaemon) -> String {
-        (try? daemon.api.status()).map { "\($0)" } ?? "no status"
-    }
-
-    private static func left(_ daemon: TestDaemon) -> String {
-        "leaks \((try? leaks(daemon)) ?? []), containers \((try? containers(daemon)) ?? [])"
-    }
-
-    /// When nothing goes wrong any more: a run ends well, and nothing is left of anything.
-    private static func recovers(_ daemon: TestDaemon) throws {
-        try waitUntilReady(daemon)
-        let report = try daemon.api.run(Run(["true"]))
-        #expect(report.verdict == "ok" && report.isClean, "\(report.json)")
-        let isClean = try Host.waits(upTo: .seconds(30 * Host.slowness)) {
-            try leaks(daemon).isEmpty && containers(daemon).isEmpty
-        }
-        #expect(isClean, "\(left(daemon))")
     }
 
     @Test(
@@ -151,7 +109,7 @@ struct EngineFaultTests {
             #expect("\(report.json)".contains("no space left on device"), "\(report.json)")
         }
         proxy.heal()
-        try Self.recovers(daemon)
+        try daemon.recovers()
         daemon.stop()
     }
 
@@ -169,7 +127,7 @@ struct EngineFaultTests {
         let native = try daemon.api.run(Run(["true"], ["engine": "native"]))
         #expect(native.verdict == "ok" && native.json["engine"]?.text == "native")
         proxy.heal()
-        try Self.recovers(daemon)
+        try daemon.recovers()
         daemon.stop()
     }
 
@@ -197,11 +155,11 @@ struct EngineFaultTests {
             return docker?["ready"]?.bool == false
                 && docker?["reason"]?.text?.contains(reason) == true
         }
-        #expect(isRefused && proxy.hits > 0, "\(Self.state(daemon))")
+        #expect(isRefused && proxy.hits > 0, "\(daemon.statusText)")
         let refused = try daemon.api.post(try Run(["true"]).json.bytes)
         #expect(refused.status == 503, "\(refused.text)")
         proxy.heal()
-        try Self.waitUntilReady(daemon)
+        try daemon.waitUntilEngineIsReady()
         daemon.stop()
     }
 
@@ -215,7 +173,7 @@ struct EngineFaultTests {
         let isSaid = try Host.waits(upTo: .seconds(10)) {
             try daemon.api.status()["docker"]?["reason"]?.text?.contains("/nobody") == true
         }
-        #expect(isSaid, "\(Self.state(daemon))")
+        #expect(isSaid, "\(daemon.statusText)")
         let refused = try daemon.api.post(try Run(["true"]).json.bytes)
         #expect(refused.status == 503 && refused.text.contains("/nobody"), "\(refused.text)")
         #expect(try daemon.api.run(Run(["true"], ["engine": "native"])).verdict == "ok")
@@ -245,16 +203,6 @@ struct EngineFaultTests {
                 No such file or directory
                 """,
             "\(report.text)"
-        )
-    }
-}
-
-extension Trait where Self == ConditionTrait {
-    /// Needs a container engine.
-    static var containerEngine: Self {
-        .enabled(
-            if: Host.engineSocket != nil && Host.socket != nil && Host.build != nil,
-            "no container engine: run scripts/on-engine docker|podman"
         )
     }
 }

@@ -54,16 +54,31 @@ struct SameFiguresTests {
     )
     func same(_ job: SameFigures) throws {
         let api = try Host.daemon()
-        let native = try api.run(job.run.on("native"))
-        let docker = try api.run(job.run.on("docker"))
-        #expect(native.verdict == docker.verdict, "\(docker.json)")
-        #expect(native.exitCode == docker.exitCode)
-        #expect(native.signal == docker.signal)
-        // Within a tenth, or what a start costs more or less.
-        for (name, grain) in [("cpu_ms", 40.0), ("memory_peak_bytes", 3_000_000.0)] {
-            let (ours, theirs) = (native.usage(name) ?? 0, docker.usage(name) ?? 0)
-            #expect(abs(ours - theirs) <= max(ours / 10, grain), "\(name): \(ours), \(theirs)")
+        var least: [String: (native: Double, docker: Double)] = [:]
+        // What a busy machine adds, it adds to some runs: the least of a few is what the job takes.
+        for _ in 1...4 {
+            let native = try api.run(job.run.on("native"))
+            let docker = try api.run(job.run.on("docker"))
+            #expect(native.verdict == docker.verdict, "\(docker.json)")
+            #expect(native.exitCode == docker.exitCode)
+            #expect(native.signal == docker.signal)
+            for name in Self.grains.keys {
+                let now = (native.usage(name) ?? 0, docker.usage(name) ?? 0)
+                let before = least[name] ?? now
+                least[name] = (min(before.0, now.0), min(before.1, now.1))
+            }
+            if least.allSatisfy(Self.areSame) { return }
         }
+        Issue.record("\(least)")
+    }
+
+    /// What a start may cost more or less.
+    private static let grains = ["cpu_ms": 40.0, "memory_peak_bytes": 3_000_000.0]
+
+    /// Within a tenth, or a grain.
+    private static func areSame(_ name: String, _ figures: (native: Double, docker: Double)) -> Bool
+    {
+        abs(figures.native - figures.docker) <= max(figures.native / 10, grains[name] ?? 0)
     }
 }
 

@@ -27,6 +27,9 @@ enum Host {
     /// That engine's socket, when it is a container engine.
     static let engineSocket = variable("SANDBOXD_TEST_ENGINE_SOCKET")
 
+    /// Whether that engine runs as root.
+    static let isEngineRootful = variable("SANDBOXD_TEST_ENGINE_ROOTFUL") != nil
+
     /// How many tests may run side by side. A container engine does little at once, and what its
     /// containers wait for each other would count as their time.
     static let sideBySide = engineSocket == nil ? Int.max : 3
