@@ -101,6 +101,17 @@ let package = Package(
             ],
             swiftSettings: strict
         ),
+        .target(
+            name: "Egress",
+            dependencies: [
+                "Policy",
+                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            swiftSettings: strict
+        ),
         .target(name: "JSON", swiftSettings: strict),
         .target(
             name: "Postgres",
@@ -232,6 +243,18 @@ let package = Package(
         .testTarget(
             name: "ReaperTests",
             dependencies: ["Reaper", "Tasks"],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "EgressTests",
+            dependencies: [
+                "Egress",
+                "Policy",
+                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ],
             swiftSettings: strict
         ),
         .testTarget(name: "KernelTests", dependencies: ["Kernel"], swiftSettings: strict),

@@ -42,13 +42,16 @@ struct InputTests {
 
     @Test("input that is sent at once arrives whole, and so does its end", arguments: 0..<20)
     func sentAtOnce(round: Int) throws {
-        let connection = try HTTPConnection(Host.daemon().socket, patience: .seconds(20))
+        let connection = try HTTPConnection(
+            Host.daemon().socket,
+            patience: .seconds(20 * Host.slowness)
+        )
         try connection.begin(
             "POST",
             "/v1/runs",
             headers: ["Content-Type": "application/x-ndjson", "Accept": "application/json"]
         )
-        let run = Run(["wc", "-c"], ["stdin_stream": true]).limited(["wall_time_ms": 5000])
+        let run = Run(["wc", "-c"], ["stdin_stream": true]).limited(["wall_time_ms": 60_000])
         let line: JSON = ["stdin": .string(Data(count: 1000).base64EncodedString())]
         // Everything before the sandbox can be there.
         try connection.chunk(try run.json.bytes + [10] + line.bytes + [10])

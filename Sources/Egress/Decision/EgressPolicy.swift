@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+package import Policy
+
+/// What one attempt may reach: decided on names before anything is resolved, and on addresses
+/// before anything is connected.
+package struct EgressPolicy: Sendable {
+    package let rules: [EgressRule]
+    /// Addresses that may be reached though they are none of the public Internet's: for sites that
+    /// an operator runs beside the daemon, and for tests.
+    package let exceptions: [AddressRange]
+
+    package init(rules: [EgressRule], exceptions: [AddressRange] = []) {
+        self.rules = rules
+        self.exceptions = exceptions
+    }
+
+    /// The rule that lets a connection through.
+    package func rule(for host: HostName, port: UInt16) throws(EgressRefusal) -> EgressRule {
+        guard port > 0 else { throw .malformed("port 0 cannot be connected to") }
+        guard let rule = rules.first(where: { $0.allows(host, port: port) }) else {
+            throw .noRule(host: host, port: port)
+        }
+        return rule
+    }
+
+    /// The addresses of `host` that may be connected to: all of them, or none.
+    ///
+    /// A name that has one address inside and one outside is up to something, or is misconfigured;
+    /// which of the two answers would be taken must not depend on luck.
+    package func check(_ addresses: [IPAddress], of host: HostName) throws(EgressRefusal) {
+        for address in addresses {
+            guard let what = address.unreachable,
+                !exceptions.contains(where: { $0.contains(address) })
+            else { continue }
+            throw .address(address, of: host, what)
+        }
+        if addresses.isEmpty { throw .unresolved(host, "it has no address") }
+    }
+}
+
+/// Why a connection is not made.
+package enum EgressRefusal: Error, Hashable, Sendable {
+    /// What was sent names no host and port.
+    case malformed(String)
+    case noRule(host: HostName, port: UInt16)
+    /// What the name stands for must not be reached.
+    case address(IPAddress, of: HostName, String)
+    case unresolved(HostName, String)
+    case unconnected(HostName, String)
+    /// The attempt's bytes are used up.
+    case exhausted(limitBytes: UInt64)
+    /// The attempt has as many connections as it may have.
+    case crowded(limit: Int)
+
+    /// Whether the policy said no, and not the network.
+    package var isDenial: Bool {
+        switch self {
+        case .unresolved, .unconnected: false
+        default: true
+        }
+    }
+}
+
+extension EgressRefusal: CustomStringConvertible {
+    package var description: String {
+        switch self {
+        case .malformed(let why): "the request names no host that could be reached: \(why)"
+        case .noRule(let host, let port):
+            "\(host):\(port) is not among what this run may reach; '--allow \(host):\(port)', or "
+                + "that line in the profile's network, would allow it"
+        case .address(let address, let host, let what):
+            "\(host) stands for \(address), which is \(what): a sandbox never reaches it"
+        case .unresolved(let host, let why): "\(host) cannot be resolved: \(why)"
+        case .unconnected(let host, let why): "\(host) cannot be connected to: \(why)"
+        case .exhausted(let limit): "the run has used up its \(limit) bytes of network"
+        case .crowded(let limit): "the run has \(limit) connections already"
+        }
+    }
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import NIOCore
+internal import NIOHTTP1
+
+/// The server's side of one plain request: what it answers goes to the client.
+final class PlainServer: ChannelInboundHandler {
+    typealias InboundIn = HTTPClientResponsePart
+    typealias OutboundOut = HTTPClientRequestPart
+
+    private let client: ChannelHandlerContext
+    private var context: ChannelHandlerContext?
+    /// Called when it can be written to again.
+    var onWritable: () -> Void = {}
+    /// Whether the whole answer is on its way to the client, which is closed behind it.
+    private var isOver = false
+
+    init(client: ChannelHandlerContext) {
+        self.client = client
+    }
+
+    var isWritable: Bool { context?.channel.isWritable ?? false }
+
+    func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        self.context = nil
+        onWritable = {}
+    }
+
+    // MARK: From the client
+
+    func send(_ part: HTTPServerRequestPart) {
+        let sent: HTTPClientRequestPart =
+            switch part {
+            case .head(let head): .head(head)
+            case .body(let bytes): .body(.byteBuffer(bytes))
+            case .end: .end(nil)
+            }
+        context?.write(wrapOutboundOut(sent), promise: nil)
+    }
+
+    func flush() { context?.flush() }
+
+    func close() { context?.close(promise: nil) }
+
+    // MARK: To the client
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        switch unwrapInboundIn(data) {
+        case .head(var head):
+            for name in ["connection", "keep-alive", "upgrade"] { head.headers.remove(name: name) }
+            head.headers.add(name: "Connection", value: "close")
+            answer(.head(head))
+        case .body(let bytes): answer(.body(.byteBuffer(bytes)))
+        case .end:
+            isOver = true
+            let client = NIOLoopBound(client, eventLoop: client.eventLoop)
+            self.client.writeAndFlush(NIOAny(HTTPServerResponsePart.end(nil)))
+                .whenComplete { _ in client.value.close(promise: nil) }
+            context.close(promise: nil)
+        }
+    }
+
+    private func answer(_ part: HTTPServerResponsePart) {
+        client.write(NIOAny(part), promise: nil)
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        client.flush()
+        readMore()
+    }
+
+    /// Reads on, as soon as the client takes more.
+    func readMore() {
+        if client.channel.isWritable { context?.read() }
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if context.channel.isWritable { onWritable() }
+        context.fireChannelWritabilityChanged()
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        // An answer that breaks off shows as one: its length or its last chunk is missing.
+        if !isOver { client.close(promise: nil) }
+        context.fireChannelInactive()
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        context.close(promise: nil)
+    }
+}
