@@ -58,8 +58,11 @@ class Page:
         )["sessionId"]
         self.pipe.send("Browser.setDownloadBehavior", {"behavior": "deny", "eventsEnabled": True})
         self.watch(self.session)
-        self.send("Emulation.setDeviceMetricsOverride",
-                  {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False})
+        # Answers come in the order of calls: with this one the renderer has taken all before it,
+        # and Chromium knows what to tell the renderer of the page that is opened next.
+        self.call("Emulation.setDeviceMetricsOverride",
+                  {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False},
+                  deadline)
 
     def watch(self, session):
         """Asks for the events of a page or of one of its frames in another process."""
@@ -127,6 +130,11 @@ class Page:
 
     def on_load(self, params, session):
         if session == self.session:
+            self.loaded = True
+
+    def on_stopped(self, params, session):
+        # The browser's own word, for a renderer that was gone before it could say so.
+        if session == self.session and params["frameId"] == self.target and self.loader:
             self.loaded = True
 
     def on_navigated(self, params, session):
@@ -226,6 +234,7 @@ class Page:
 
     handlers = {
         "Page.loadEventFired": on_load,
+        "Page.frameStoppedLoading": on_stopped,
         "Page.frameNavigated": on_navigated,
         "Page.javascriptDialogOpening": on_dialog,
         "Inspector.targetCrashed": on_crash,
