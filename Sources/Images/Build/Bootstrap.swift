@@ -48,7 +48,9 @@ struct Bootstrap {
             let packages = recipe.purge.joined(separator: " ")
             arguments.append(hook("dpkg --purge --force-depends \(packages)", environment: []))
         }
-        if let additions { arguments.append("--customize-hook=sync-in \(quoted(additions.string)) /") }
+        if let additions {
+            arguments.append("--customize-hook=sync-in \(quoted(additions.string)) /")
+        }
         let environment = recipe.environment.sorted { $0.key < $1.key }
             .map { "\($0.key)=\($0.value)" }
         arguments += recipe.prepare.map { hook($0, environment: environment) }
