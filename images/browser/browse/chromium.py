@@ -2,6 +2,7 @@
 """Starting and ending Chromium."""
 import fcntl
 import os
+import select
 import signal
 import tempfile
 import time
@@ -86,8 +87,8 @@ class Chromium:
         os.close(self.pipe.write_fd)
         end = time.monotonic() + CLOSE_SECONDS
         pidfd = os.pidfd_open(self.pid)
-        poll = __import__("select").poll()
-        poll.register(pidfd, 1)
+        poll = select.poll()
+        poll.register(pidfd, select.POLLIN)
         if not poll.poll(max(0, int((end - time.monotonic()) * 1000))):
             os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)

@@ -151,6 +151,8 @@ def act(page, options, line, clock):
         if options.wait_for:
             actions.wait_for_selector(page, options.wait_for, deadline)
     except TimedOut as error:
+        if page.loader is None:
+            raise
         # What is there is worth something: a page may wait for one picture for ever.
         failure = error
         deadline = time.monotonic() + 3

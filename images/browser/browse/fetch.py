@@ -8,7 +8,6 @@ import binascii
 import errno
 import os
 import re
-import time
 from urllib.parse import unquote, urlsplit
 
 from .errors import PageFailed, Refused, TimedOut
@@ -97,8 +96,7 @@ def download(page, options, directory, deadline):
     except PageFailed:
         os.unlink(path)
         raise
-    return name, {"bytes": size, "content_type": found.get("content-type", ""), "final_url": url,
-                  "ended_at": round(time.time(), 3)}
+    return name, {"bytes": size, "content_type": found.get("content-type", ""), "final_url": url}
 
 
 def file_name(disposition, url):

@@ -49,15 +49,18 @@ class Page:
         self.loader = None
         self.urls = {}
         deadline = time.monotonic() + 20
+        self.target = None
+        self.session = None
+        # Whatever page there is to be waits until it is known here, the one that is asked for too.
+        self.attach_to_all(None)
         self.target = self.pipe.call(
             "Target.createTarget", {"url": "about:blank", "width": width, "height": height},
             deadline=deadline,
         )["targetId"]
-        self.session = self.pipe.call(
-            "Target.attachToTarget", {"targetId": self.target, "flatten": True}, deadline=deadline
-        )["sessionId"]
+        self.pipe.pump(lambda: self.session, deadline)
         self.pipe.send("Browser.setDownloadBehavior", {"behavior": "deny", "eventsEnabled": True})
         self.watch(self.session)
+        self.send("Runtime.runIfWaitingForDebugger")
         # Answers come in the order of calls: with this one the renderer has taken all before it,
         # and Chromium knows what to tell the renderer of the page that is opened next.
         self.call("Emulation.setDeviceMetricsOverride",
@@ -70,6 +73,9 @@ class Page:
             self.pipe.send(domain + ".enable", session=session)
         # Files: a page of the workspace may load others of it, and nothing else.
         self.pipe.send("Fetch.enable", {"patterns": [{"urlPattern": "file://*"}]}, session)
+        self.attach_to_all(session)
+
+    def attach_to_all(self, session):
         self.pipe.send(
             "Target.setAutoAttach",
             {"autoAttach": True, "waitForDebuggerOnStart": True, "flatten": True}, session)
@@ -108,10 +114,19 @@ class Page:
             raise TimedOut(f"the page did not finish loading within {seconds:g} s") from None
 
     def load_error(self, error):
+        if error == "net::ERR_ABORTED":
+            self.wait_for_download()
         if error == "net::ERR_ABORTED" and self.downloads:
             return "the address is a download, which is refused here: use `browse download`"
         return f"the page cannot be loaded: {error}" + (
             f" ({HINTS[error]})" if error in HINTS else "")
+
+    def wait_for_download(self):
+        """An aborted load may be a download; the word of it comes after."""
+        try:
+            self.pump(lambda: self.downloads, time.monotonic() + 1)
+        except PageFailed:
+            return
 
     def info(self):
         """Title and address, as the browser knows them: the page is not asked."""
@@ -156,14 +171,19 @@ class Page:
 
     def on_attached(self, params, session):
         target, child = params["targetInfo"], params["sessionId"]
-        if target["type"] == "page" and target["targetId"] != self.target:
+        if target["type"] == "page" and self.session is None:
+            self.session = child
+            return
+        if target["type"] == "page":
             self.windows += 1
             self.say("closed a window that the page opened: " + target.get("url", ""))
+            # Whoever opened it waits for it to run, and it cannot be closed before.
+            self.pipe.send("Runtime.runIfWaitingForDebugger", session=child)
             self.pipe.send("Target.closeTarget", {"targetId": target["targetId"]})
             if self.windows > MOST_WINDOWS:
                 self.fail(PageFailed(f"the page opened more than {MOST_WINDOWS} windows"))
             return
-        if target["type"] in ("iframe", "page"):
+        if target["type"] == "iframe":
             self.watch(child)
         self.pipe.send("Runtime.runIfWaitingForDebugger", session=child)
 
