@@ -6,7 +6,7 @@ extension Trait where Self == ConditionTrait {
     /// Needs the image of browser jobs.
     static var browser: Self {
         .enabled(
-            if: access((Host.images ?? "/var/lib/sandboxd/images") + "/names/browser", F_OK) == 0,
+            if: Browser.hasImage,
             "the image browser is not built: run `sandboxd image build images/browser`"
         )
     }
@@ -14,6 +14,9 @@ extension Trait where Self == ConditionTrait {
 
 /// Runs under the profile of browsers, beside the site under test or with pages of their own.
 enum Browser {
+    /// Whether the image is built.
+    static let hasImage =
+        access((Host.images ?? "/var/lib/sandboxd/images") + "/names/browser", F_OK) == 0
     static let site = "http://127.0.0.1:8000"
     private static let sources = Host.sources + "/Browser"
 
