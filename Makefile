@@ -36,9 +36,10 @@ setup: build ## Prepares this machine: user, subordinate ids, directories, cgrou
 	@$(call packages,engine)
 	$(SUDO) $(RELEASE)/sandboxd setup $(SETUP_USER)
 
-image: setup ## Builds the image of code jobs, unless it is there
+image: setup ## Builds the images of code and of browser jobs, unless they are there
 	@$(call packages,image)
 	$(RELEASE)/sandboxd image build images/code
+	$(RELEASE)/sandboxd image build images/browser
 
 demo: image ## Shows runs, honest and hostile, on both engines, each with its verdict
 	@$(call packages,docker)
@@ -67,7 +68,8 @@ drill: debug ## Kills daemons, launchers, inits and backends for two minutes whi
 bench: image ## Measures, beside what others take, and prints the table
 	@$(call packages,bench docker)
 	@status=0; scripts/bench || status=$$?; scripts/bench-queue || status=$$?; \
-		scripts/bench-docker || status=$$?; exit $$status
+		scripts/bench-docker || status=$$?; scripts/bench-browser || status=$$?; \
+		exit $$status
 
 test-vm: ## Runs the engine's tests on systemd and cgroup v2, in a virtual machine
 	@$(call packages,vm)

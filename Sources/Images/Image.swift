@@ -47,6 +47,9 @@ package struct ImageFacts: Hashable, Sendable {
     /// What it was imported from; none for what a recipe built. Content that was there already
     /// keeps what was known of it first.
     package var source: ImageSource? = nil
+
+    /// The versions of what its recipe wants to be told of, by the package's name.
+    package var versions: [String: String] = [:]
 }
 
 /// Where an imported image comes from.

@@ -26,6 +26,9 @@ package struct Policy: Sendable, Hashable {
     /// The system calls its jobs may make.
     package let syscalls: SyscallPolicy
 
+    /// The namespaces its jobs may make inside of their sandbox; nil is none.
+    package let nestedNamespaces: NestedNamespaces?
+
     /// The capabilities its jobs hold.
     package let capabilities: CapabilitySet
 
@@ -55,6 +58,7 @@ package struct Policy: Sendable, Hashable {
         limits = profile.limits
         network = profile.network
         syscalls = try lists.resolve(profile, for: architecture)
+        nestedNamespaces = profile.nestedNamespaces
         capabilities = []
         environment = profile.environment
         workingDirectory = profile.workingDirectory

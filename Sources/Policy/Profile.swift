@@ -33,6 +33,9 @@ package struct Profile: Sendable, Hashable {
     /// The system calls it adds to that list.
     let syscallAdditions: [SyscallEntry]
 
+    /// The namespaces its jobs may make inside of their sandbox; nil is none. It may be left out.
+    package let nestedNamespaces: NestedNamespaces?
+
     /// Where `syscallBase` is written.
     let syscallBasePlace: Place
 
@@ -54,7 +57,7 @@ extension Profile {
     private static let keys = [
         "name", "description", "image", "engine", "limits", "network", "syscalls", "capabilities",
         "mounts", "environment", "working_directory", "warm", "runtime",
-        "health",
+        "health", "nested_namespaces",
     ]
 
     /// Reads the profile in the file at `path`.
@@ -81,6 +84,12 @@ extension Profile {
         syscallBase = try base.name()
         syscallBasePlace = base.place
         syscallAdditions = try syscalls.required("allow").syscallAdditions()
+        nestedNamespaces =
+            if let entry = section.optional("nested_namespaces") {
+                try NestedNamespaces(entry)
+            } else {
+                nil
+            }
         try section.required("capabilities").emptyList(
             else: "a job holds no capabilities in this version"
         )

@@ -34,11 +34,17 @@ struct BuilderFixture: Sendable {
         try readText(workshop.path.appending("runs")).utf8.count { $0 == 0x0a }
     }
 
-    func writeRecipe(environment: String = "A", prepare: String = ":") throws {
+    /// `further` are lines of keys that a recipe may have besides.
+    func writeRecipe(
+        environment: String = "A",
+        prepare: String = ":",
+        further: [String] = []
+    ) throws {
         var lines = RecipeTests.lines
         lines[4] = "remove: [/usr/share/doc, \"/usr/lib/*/tests\"]"
         lines[5] = "prepare: [\"\(prepare)\"]"
         lines[6] = "environment: {LANG: \(environment)}"
+        lines += further
         try workshop.write("recipe/recipe.yaml", lines.joined(separator: "\n"))
     }
 

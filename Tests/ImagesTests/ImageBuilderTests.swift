@@ -125,7 +125,8 @@ import Testing
         #expect(
             error?.description.hasSuffix(
                 "recipe.yaml:1: colour: is an unknown key: known are "
-                    + "name, suite, packages, purge, remove, prepare, environment, user"
+                    + "name, suite, packages, purge, remove, prepare, environment, user, "
+                    + "wheels, files, versions"
             ) == true
         )
         #expect(try site.workshop.storeListing().isEmpty)

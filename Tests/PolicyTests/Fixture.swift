@@ -10,7 +10,7 @@ enum Fixture {
         .appending(path: "profiles").path
 
     /// The names of the shipped profiles.
-    static let profiles = ["code", "shell"]
+    static let profiles = ["browser", "code", "shell"]
 
     /// A profile that loads. `limits` starts in line 5, `pids` stands in line 8.
     static let yaml = """

@@ -10,7 +10,7 @@ import Testing
         for name in store.names {
             let policy = try store.policy(named: name)
             #expect(policy.name == name)
-            #expect(policy.image == "code")
+            #expect(policy.image == (name == "browser" ? "browser" : "code"))
             #expect(policy.engines.first == .native)
             #expect(policy.network == .none)
             #expect(policy.capabilities.isEmpty)
@@ -25,7 +25,7 @@ import Testing
         let store = try ProfileStore(directory: Fixture.directory)
         #expect(
             refusal { try store.policy(named: "cod") }
-                == "there is no profile \"cod\"; there is: code, shell"
+                == "there is no profile \"cod\"; there is: browser, code, shell"
         )
     }
 

@@ -191,7 +191,8 @@ import Testing
                 "warm: 0\nuser: root",
                 "sample.yaml:30: user: is an unknown key; remove it, or write one of: name,"
                     + " description, image, engine, limits, network, syscalls, capabilities, mounts,"
-                    + " environment, working_directory, warm, runtime, health"
+                    + " environment, working_directory, warm, runtime, health,"
+                    + " nested_namespaces"
             ),
             Mistake(
                 "  pids: 128",

@@ -10,6 +10,9 @@ struct Bootstrap {
     /// What is made.
     let recipe: Recipe
 
+    /// A directory whose content is copied into the root before the recipe's commands run.
+    let additions: FilePath?
+
     /// A Debian mirror's URL, or a file with sources of apt's; none for Debian's own servers.
     let mirror: String?
 
@@ -44,6 +47,9 @@ struct Bootstrap {
         if !recipe.purge.isEmpty {
             let packages = recipe.purge.joined(separator: " ")
             arguments.append(hook("dpkg --purge --force-depends \(packages)", environment: []))
+        }
+        if let additions {
+            arguments.append("--customize-hook=sync-in \(quoted(additions.string)) /")
         }
         let environment = recipe.environment.sorted { $0.key < $1.key }
             .map { "\($0.key)=\($0.value)" }

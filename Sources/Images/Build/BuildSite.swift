@@ -28,10 +28,19 @@ struct BuildSite {
         site.progress("making a root with \(packages) of \(recipe.suite), and all they need…")
         let scratch = site.path.appending("scratch")
         try makeDirectory(scratch, mode: 0o700)
+        let additions = Additions(recipe: recipe, path: site.path.appending("additions"))
+        if !additions.isEmpty {
+            try additions.gather(tools, scratch: scratch, holding: lock, progress: site.progress)
+        }
         let archive = site.path.appending("root.tar")
         let tool = try tools.mmdebstrap(scratch: scratch)
-        try Bootstrap(recipe: recipe, mirror: mirror, tool: tool)
-            .pack(into: archive, holding: lock, progress: site.progress)
+        try Bootstrap(
+            recipe: recipe,
+            additions: additions.isEmpty ? nil : additions.path,
+            mirror: mirror,
+            tool: tool
+        )
+        .pack(into: archive, holding: lock, progress: site.progress)
 
         site.progress("unpacking…")
         // Everything is to belong to whoever builds; modes are settled afterwards.
@@ -45,6 +54,7 @@ struct BuildSite {
 
     private func finish() throws(ImageError) -> ImageFacts {
         site.progress("removing what no job needs…")
+        let versions = try recipe.versions(in: site.rootfs)
         let packageCount = try site.rootfs.packageCount()
         try site.rootfs.sweep(recipe.remove)
         try site.rootfs.furnish(for: recipe.user)
@@ -54,7 +64,8 @@ struct BuildSite {
             user: recipe.user,
             bytes: try Tree(root: site.rootfs.path).bytes(),
             packageCount: packageCount,
-            createdUnixSeconds: Int64(time(nil))
+            createdUnixSeconds: Int64(time(nil)),
+            versions: versions
         )
     }
 }

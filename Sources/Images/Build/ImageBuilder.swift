@@ -58,7 +58,7 @@ package struct ImageBuilder {
     package func build(_ directory: FilePath) throws(ImageError) -> Outcome {
         let recipe = try Recipe(directory: directory)
         if let image = try store.current(recipe) { return .upToDate(image) }
-        let tools = try Tools(searchPath: searchPath, environment: environment)
+        let tools = try Tools(for: recipe, searchPath: searchPath, environment: environment)
         let say = { (line: String) in progress("image \(recipe.name): \(line)") }
         return try StoreSite.use(of: store, progress: say) { site, lock throws(ImageError) in
             // The other build may have been the same one.

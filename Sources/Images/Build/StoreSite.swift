@@ -84,6 +84,7 @@ struct StoreSite {
             user: facts.user
         )
         try writeText(facts.yaml(), to: directory.appending("image.yaml"))
+        try facts.writeVersions(in: directory)
         // One call for tens of thousands of files. fsync(2) on each takes minutes, and syncfs(2)
         // is hidden from Swift.
         sync()

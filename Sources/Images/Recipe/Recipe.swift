@@ -18,6 +18,18 @@ package struct Recipe: Hashable, Sendable {
     /// Patterns of paths to leave out. As in dpkg's `path-exclude`, `*` matches slashes too.
     package let remove: [String]
 
+    /// Python packages that Debian does not have; may be left out.
+    let wheels: Wheels?
+
+    /// Files beside the recipe that go into the image; may be left out.
+    let files: [RecipeFile]
+
+    /// What is in those files; empty for a recipe that was read from text alone.
+    private(set) var contents: [RecipeContent] = []
+
+    /// The packages and wheels whose versions `image ls` prints; may be left out.
+    package let shownVersions: [String]
+
     /// Commands for `/bin/sh -eu` to run inside the root before it is packed, in order.
     package let prepare: [String]
 
@@ -36,12 +48,14 @@ package struct Recipe: Hashable, Sendable {
         } catch {
             throw .recipe(error)
         }
+        for file in files { contents += try file.contents(in: directory) }
     }
 
     /// Reads `yaml`; `file` is what refusals call it.
     package init(yaml: String, file: String) throws(DocumentError) {
         let recipe = try Entry(yaml: yaml, file: file).section([
             "name", "suite", "packages", "purge", "remove", "prepare", "environment", "user",
+            "wheels", "files", "versions",
         ])
         name = try recipe.required("name").imageName()
         suite = try recipe.required("suite").suite()
@@ -54,6 +68,12 @@ package struct Recipe: Hashable, Sendable {
         remove = try recipe.required("remove").each { (entry) throws(DocumentError) in
             try entry.absolutePath()
         }
+        wheels = try recipe.pairs["wheels"]?.wheels()
+        files = try recipe.pairs["files"]?.files() ?? []
+        shownVersions =
+            try recipe.pairs["versions"]?.each { (entry) throws(DocumentError) in
+                try entry.packageName()
+            } ?? []
         prepare = try recipe.required("prepare").each { (entry) throws(DocumentError) in
             try entry.text()
         }
@@ -79,6 +99,17 @@ package struct Recipe: Hashable, Sendable {
         hasher.add(prepare)
         hasher.add(environment)
         hasher.add(user)
+        // A recipe without these keeps the digest that it had before there were any.
+        if let wheels {
+            hasher.add("wheels for \(wheels.python)")
+            hasher.add(wheels.packages.map(\.requirement).sorted())
+        }
+        for content in contents {
+            hasher.add(content.path)
+            hasher.add(content.isExecutable ? "program" : "file")
+            hasher.add(content.bytes)
+        }
+        if !shownVersions.isEmpty { hasher.add(shownVersions.sorted()) }
         return hasher.digest()
     }
 }

@@ -19,6 +19,7 @@ extension ImageFacts {
         } catch {
             throw .damaged(directory, error)
         }
+        versions = try Self.versions(directory: directory)
     }
 
     /// The facts as they are stored.

@@ -7,6 +7,7 @@ package import SystemPackage
 /// ```
 /// <store>/sha256-<digest>/rootfs/…     a tree, complete and never changed
 /// <store>/sha256-<digest>/image.yaml   what is known about it
+/// <store>/sha256-<digest>/versions.yaml   the versions that its recipe wants to be told, if any
 /// <store>/names/<name>                 which digest has the name, and for which recipe
 /// <store>/.building-<pid>/…            half-built; seen by nobody
 /// <store>/.removing-<pid>-<digest>/…   half-removed; seen by nobody

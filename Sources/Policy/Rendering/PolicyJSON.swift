@@ -7,13 +7,17 @@ extension Policy {
         let environment = self.environment.sorted { $0.key < $1.key }
             .map { JSON.Member($0.key, .string($0.value)) }
         let runtime = self.runtime.map { [JSON.Member("runtime", .string($0))] } ?? []
+        let nesting =
+            nestedNamespaces.map {
+                [JSON.Member("nested_namespaces", .array($0.kinds.map { .string($0.rawValue) }))]
+            } ?? []
         let policy: [JSON.Member] =
             [
                 JSON.Member("name", .string(name)),
                 JSON.Member("description", .string(summary)),
                 JSON.Member("image", .string(image)),
                 JSON.Member("engines", .array(engines.map { .string($0.rawValue) })),
-            ] + runtime + [
+            ] + runtime + nesting + [
                 JSON.Member("limits", .object(limits)),
                 JSON.Member("network", .string(network.rawValue)),
                 JSON.Member("capabilities", .array(capabilities.names.map(JSON.string))),

@@ -8,10 +8,11 @@ package enum PolicyProse {
             opening(policy),
             caps(policy.limits),
             refusals(policy),
+            policy.nestedNamespaces.map(nesting),
             environment(policy),
             syscalls(policy.syscalls),
         ]
-        return sections.joined(separator: "\n\n") + "\n"
+        return sections.compactMap { $0 }.joined(separator: "\n\n") + "\n"
     }
 
     private static func opening(_ policy: Policy) -> String {
@@ -52,6 +53,15 @@ package enum PolicyProse {
               \(privileges)
               see the host's files, processes, users or devices, or any other job's
               leave a core dump, or anything that outlives it but its output and artifacts
+            """
+    }
+
+    /// Said only of a policy that allows it: it is what sets such a profile apart.
+    private static func nesting(_ nested: NestedNamespaces) -> String {
+        let kinds = nested.kinds.map(\.rawValue).joined(separator: ", ")
+        return """
+            IT MAY MAKE NAMESPACES OF ITS OWN, and hold capabilities inside of them
+            \(Wrapped.text("kinds: \(kinds). \(nested.why)", indentation: "  "))
             """
     }
 

@@ -16,6 +16,8 @@ struct SyscallEntry: Sendable, Hashable {
     let place: Place
     /// The path of keys that leads to it.
     let key: String
+    /// Whether it does not hold for a profile with nested namespaces.
+    var isLiftedByNesting = false
 }
 
 extension SyscallEntry {

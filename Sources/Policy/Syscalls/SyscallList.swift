@@ -5,13 +5,19 @@ struct SyscallList: Sendable, Hashable {
     /// Its name, which is its file's too.
     let name: String
 
+    /// The list it goes on from, by name: what it does not speak of is as that list says.
+    let parent: String?
+
+    /// Where it stands.
+    let place: Place
+
     /// Its calls in the order of the file.
     let entries: [SyscallEntry]
 
     /// Reads the list in the file at `path`.
     init(file path: String) throws(ProfileError) {
         let root = try Entry(file: path)
-        let section = try root.section(["name", "description", "groups"])
+        let section = try root.section(["name", "description", "extends", "groups"])
         let name = try section.required("name")
         self.name = try name.name()
         guard path.lastComponent == self.name + ".yaml" else {
@@ -22,6 +28,8 @@ struct SyscallList: Sendable, Hashable {
         }
         // Read for its own sake: a list that says nothing for itself is refused.
         _ = try section.required("description").sentence()
+        parent = try section.optional("extends")?.name()
+        place = section.optional("extends")?.place ?? root.place
         var entries: [SyscallEntry] = []
         for group in try section.required("groups").list() { entries += try Self.entries(group) }
         self.entries = entries
@@ -29,7 +37,7 @@ struct SyscallList: Sendable, Hashable {
 
     /// Reads `{name: files, why: …, allow: […]}` or `{name: …, why: …, refuse: […], errno: …}`.
     private static func entries(_ group: Entry) throws(ProfileError) -> [SyscallEntry] {
-        let section = try group.section(["name", "why", "allow", "refuse", "errno"])
+        let section = try group.section(["name", "why", "allow", "refuse", "errno", "unless"])
         let name = try section.required("name").name()
         let why = try section.required("why").sentence()
         let calls: [Entry]
@@ -44,10 +52,23 @@ struct SyscallList: Sendable, Hashable {
         default:
             throw group.refusal("must either allow or refuse", mend: "write one of the two")
         }
+        let isLifted = try section.optional("unless")?.nestedNamespaces() ?? false
         var entries: [SyscallEntry] = []
         for call in calls {
-            entries.append(try SyscallEntry(call, decision: decision, group: name, why: why))
+            var entry = try SyscallEntry(call, decision: decision, group: name, why: why)
+            entry.isLiftedByNesting = isLifted
+            entries.append(entry)
         }
         return entries
+    }
+}
+
+extension Entry {
+    /// The one thing that lifts a refusal: that the profile has nested namespaces.
+    fileprivate func nestedNamespaces() throws(ProfileError) -> Bool {
+        guard try text() == "nested_namespaces" else {
+            throw refusal("is no exception", mend: "write nested_namespaces, or remove it")
+        }
+        return true
     }
 }

@@ -38,14 +38,45 @@ package struct SyscallLists: Sendable {
             )
         }
         var table = Table(architecture: architecture)
-        for entry in never.entries { try table.add(entry, from: Self.never) }
+        for entry in never.entries
+        where !entry.isLiftedByNesting || profile.nestedNamespaces == nil {
+            try table.add(entry, from: Self.never)
+        }
         for entry in base.entries { try table.add(entry, from: base.name) }
+        if let parent = try parent(of: base) {
+            let own = Set(table.rules.keys)
+            for entry in parent.entries { try table.add(entry, from: parent.name, unless: own) }
+        }
         for entry in profile.syscallAdditions { try table.add(entry, from: profile.name) }
-        return SyscallPolicy(
+        let policy = SyscallPolicy(
             architecture: architecture,
             base: base.name,
             rules: table.rules.values.sorted { $0.number < $1.number }
         )
+        if let problem = NestedNamespaces.objection(of: policy, to: profile.nestedNamespaces) {
+            throw .refused(
+                at: profile.nestedNamespaces?.place ?? profile.syscallBasePlace,
+                key: profile.nestedNamespaces == nil ? "syscalls.base" : "nested_namespaces",
+                problem: problem,
+                mend: "write in both what is meant"
+            )
+        }
+        return policy
+    }
+
+    /// The list that `base` goes on from, if any; that one goes on from none.
+    private func parent(of base: SyscallList) throws(ProfileError) -> SyscallList? {
+        guard let name = base.parent else { return nil }
+        guard let parent = bases[name], parent.parent == nil else {
+            let known = bases.values.filter { $0.parent == nil }.map(\.name).sorted()
+            throw .refused(
+                at: base.place,
+                key: "extends",
+                problem: "there is no list \"\(name)\" that stands by itself",
+                mend: "write one of: \(known.joined(separator: ", "))"
+            )
+        }
+        return parent
     }
 }
 
@@ -63,8 +94,15 @@ private struct Table {
     ///
     /// So a profile can open what its base list is silent about, and nothing else: not what is
     /// refused by name, nor what is judged by its arguments.
-    mutating func add(_ entry: SyscallEntry, from origin: String) throws(ProfileError) {
-        guard let rule = try entry.rule(on: architecture) else { return }
+    /// A call whose number is in `spoken` is left as it is: a list has said it better.
+    mutating func add(
+        _ entry: SyscallEntry,
+        from origin: String,
+        unless spoken: Set<Int32> = []
+    ) throws(ProfileError) {
+        guard let rule = try entry.rule(on: architecture), !spoken.contains(rule.number) else {
+            return
+        }
         if let earlier = rules[rule.number], let list = origins[rule.number] {
             throw entry.refusal(earlier.objection(in: list), mend: "remove it here")
         }

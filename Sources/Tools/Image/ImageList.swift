@@ -40,12 +40,13 @@ struct ImageList: ParsableCommand {
     }
 
     private func printTable(_ rows: [Row]) {
-        var table = Table(["NAME", "ROLE", "DIGEST", "MB", "PACKAGES", "CREATED"])
+        var table = Table(["NAME", "ROLE", "DIGEST", "MB", "PACKAGES", "CREATED", "VERSIONS"])
         table.print(
             rows.map { row in
                 [
                     row.name ?? "-", row.role ?? "-", String(row.digest.prefix(19)),
                     "\(row.bytes / 1_000_000)", "\(row.packages)", row.created,
+                    row.versions.isEmpty ? "-" : row.versionWords,
                 ]
             }
         )
@@ -72,6 +73,13 @@ private struct Row: Encodable {
     let created: String
     let rootfs: String
     let source: Source?
+    let versions: [String: String]
+
+    /// `chromium 1.2, python3 3.11`.
+    var versionWords: String {
+        versions.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
+            .joined(separator: ", ")
+    }
 
     /// Where an imported image comes from.
     struct Source: Encodable {
@@ -94,6 +102,7 @@ private struct Row: Encodable {
         created = Date(timeIntervalSince1970: Double(image.facts.createdUnixSeconds))
             .ISO8601Format()
         rootfs = image.rootfs.string
+        versions = image.facts.versions
         source = image.facts.source.map {
             Source(
                 reference: $0.reference,
@@ -104,7 +113,7 @@ private struct Row: Encodable {
     }
 
     private enum Key: String, CodingKey {
-        case name, role, digest, bytes, packages, created, rootfs, source
+        case name, role, digest, bytes, packages, created, rootfs, source, versions
     }
 
     // Written out so that a missing name is null: all keys are always there.
@@ -118,5 +127,6 @@ private struct Row: Encodable {
         try row.encode(created, forKey: .created)
         try row.encode(rootfs, forKey: .rootfs)
         try row.encode(source, forKey: .source)
+        try row.encode(versions, forKey: .versions)
     }
 }

@@ -12,7 +12,7 @@ struct GoldenSweepTests {
 
     @Test(
         "every call of the machine's own table answers what the filter says",
-        arguments: ["code", "shell"]
+        arguments: ["code", "shell", "browser"]
     )
     func own(profile: String) throws {
         let sweep = try GoldenSweep(profile: profile, name: "sweep").read()
@@ -45,7 +45,7 @@ struct GoldenSweepTests {
         #expect(Set(sweep.words.values) == ["SIGSYS", "skip"])
     }
 
-    @Test("what no sandbox may ever call is refused", arguments: ["code", "shell"])
+    @Test("what no sandbox may ever call is refused", arguments: ["code", "shell", "browser"])
     func never(profile: String) throws {
         let sweep = try GoldenSweep(profile: profile, name: "sweep").read()
         // ptrace, personality's changes, mount, umount2, pivot_root, init_module, kexec_load,

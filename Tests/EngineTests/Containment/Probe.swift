@@ -55,7 +55,7 @@ struct Probe: Decodable, Sendable {
         let values = try StrictContainer<Key>(decoder)
         id = try values.value(.id)
         fact = try values.value(.fact)
-        profile = try values.optional(.profile) ?? "code"
+        profile = try values.optional(.profile) ?? Host.probeProfile
         let run: [String]? = try values.optional(.run)
         let plain: [String]? = try values.optional(.command)
         switch (run, plain) {

@@ -31,6 +31,9 @@ struct ProbeExpectation: Decodable, Sendable {
     /// The same in another engine's container, whose covered mounts the mount table still names.
     var eitherInContainer: [String] = []
 
+    /// The same under the profile of browsers, which may make namespaces.
+    var eitherInBrowser: [String] = []
+
     /// The errors that a blocked action may meet, for each pattern. An action that several patterns
     /// fit is held against the longest.
     var errnos: [String: [ProbeErrno]] = [:]
@@ -67,6 +70,7 @@ struct ProbeExpectation: Decodable, Sendable {
         allowed = try values.optional(.allowed) ?? []
         either = try values.optional(.either) ?? []
         eitherInContainer = try values.optional(.eitherInContainer) ?? []
+        eitherInBrowser = try values.optional(.eitherInBrowser) ?? []
         errnos = try values.optional(.errnos) ?? [:]
         details = try values.optional(.details) ?? [:]
         withinMilliseconds = try values.optional(.withinMilliseconds)
@@ -84,6 +88,7 @@ struct ProbeExpectation: Decodable, Sendable {
         case exitCode = "exit_code"
         case lines, allowed, either, errnos, details
         case eitherInContainer = "either_in_container"
+        case eitherInBrowser = "either_in_browser"
         case withinMilliseconds = "within_ms"
         case artifacts
         case artifactsInclude = "artifacts_include"

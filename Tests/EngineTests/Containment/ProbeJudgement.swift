@@ -81,7 +81,8 @@ struct ProbeJudgement: Sendable {
         }
         let allowed = try filled(expected.allowed)
         let inContainer = Host.engineSocket == nil ? [] : expected.eitherInContainer
-        let either = try filled(expected.either + inContainer)
+        let inBrowser = probe.profile == "browser" ? expected.eitherInBrowser : []
+        let either = try filled(expected.either + inContainer + inBrowser)
         let errnos = try filled(expected.errnos)
         let details = try filled(expected.details)
         for line in run.lines {

@@ -16,6 +16,8 @@ extension ProbeNeed {
         case .defaultRoute: Self.hasDefaultRoute
         case .vsock: Self.makesVsock
         case .python: Self.imageHasPython
+        case .codeProfile: Host.probeProfile == "code"
+        case .browserImage: Browser.hasImage
         case .nativeEngine: Host.engineSocket == nil
         }
     }

@@ -56,7 +56,7 @@ final class ProbeScene {
         try Data(token.utf8).write(to: URL(filePath: file))
         chmod(file, 0o644)
         // Its launcher and its first spare sandbox stand before anything is compared.
-        for profile in ["code", "shell"] {
+        for profile in Set(["code", "shell", Host.probeProfile]) {
             _ = try daemon.api.run(Run(["true"], profile: profile))
         }
         daemons[Set(names)] = daemon

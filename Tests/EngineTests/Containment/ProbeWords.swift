@@ -89,6 +89,10 @@ enum ProbeNeed: String, Decodable, Sendable, CaseIterable {
     case vsock
     /// The profile's image has Python.
     case python
+    /// Rows that name no profile run under the profile code, whose figures the row has.
+    case codeProfile = "code_profile"
+    /// The image of browser jobs is built.
+    case browserImage = "browser_image"
     /// The sandbox is in no other engine's container, whose walls would stand where a layer is off.
     case nativeEngine = "native_engine"
 }

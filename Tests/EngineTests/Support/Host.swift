@@ -19,6 +19,8 @@ enum Host {
     static let user = variable("SANDBOXD_USER") ?? "sandboxd"
     /// Where the images are, when not at their usual place.
     static let images = variable("SANDBOXD_IMAGES")
+    /// The profile of the rows of the containment table that name none.
+    static let probeProfile = variable("SANDBOXD_TEST_PROBE_PROFILE") ?? "code"
     /// How often the crash test kills the daemon.
     static let kills = variable("SANDBOXD_TEST_KILLS").flatMap { Int($0) } ?? 50
 
