@@ -95,6 +95,7 @@ struct Daemon {
                 path: configuration.state,
                 limitPercent: configuration.diskLimitPercent
             ),
+            reachable: configuration.reachable,
             logger: logger
         )
         runner = database.map { [runs] in

@@ -69,7 +69,12 @@ package struct Dialer: Sendable {
     ) -> EventLoopFuture<[IPAddress]> {
         switch host {
         case .address(let address): eventLoop.makeSucceededFuture([address])
-        case .name(let name): resolver.addresses(of: name, on: eventLoop)
+        case .name(let name):
+            if let given = policy.given(name) {
+                eventLoop.makeSucceededFuture(given)
+            } else {
+                resolver.addresses(of: name, on: eventLoop)
+            }
         }
     }
 

@@ -21,7 +21,7 @@ package struct Policy: Sendable, Hashable {
     package private(set) var limits: Limits
 
     /// What its jobs may reach.
-    package let network: Network
+    package private(set) var network: Network
 
     /// The system calls its jobs may make.
     package let syscalls: SyscallPolicy
@@ -32,8 +32,11 @@ package struct Policy: Sendable, Hashable {
     /// The capabilities its jobs hold.
     package let capabilities: CapabilitySet
 
-    /// Its jobs' environment.
-    package let environment: [String: String]
+    /// Its jobs' environment, what shows the way to the proxy included.
+    package var environment: [String: String] {
+        network.environment.merging(ownEnvironment) { $1 }
+    }
+    private let ownEnvironment: [String: String]
 
     /// Where its jobs start: an absolute path inside the sandbox.
     package let workingDirectory: String
@@ -60,7 +63,7 @@ package struct Policy: Sendable, Hashable {
         syscalls = try lists.resolve(profile, for: architecture)
         nestedNamespaces = profile.nestedNamespaces
         capabilities = []
-        environment = profile.environment
+        ownEnvironment = profile.environment
         workingDirectory = profile.workingDirectory
         warm = profile.warm
         health = profile.health
@@ -81,6 +84,13 @@ package struct Policy: Sendable, Hashable {
         }
         var policy = self
         policy.limits = limits
+        return policy
+    }
+
+    /// The same policy with more to reach over the network, as far as the profile lets a request ask.
+    package func opened(to rules: [EgressRule]) throws(PolicyError) -> Policy {
+        var policy = self
+        policy.network = try network.opened(to: rules)
         return policy
     }
 }

@@ -146,20 +146,6 @@ extension Entry {
         return limits
     }
 
-    fileprivate func network() throws(ProfileError) -> Network {
-        guard isText else {
-            throw refusal(
-                "is an allow-list, which this version cannot enforce yet",
-                mend: "write none: the job has its own loopback and nothing else"
-            )
-        }
-        let text = try text()
-        guard let network = Network(rawValue: text) else {
-            throw refusal("\"\(text)\" is no network", mend: "write none")
-        }
-        return network
-    }
-
     fileprivate func syscallAdditions() throws(ProfileError) -> [SyscallEntry] {
         var additions: [SyscallEntry] = []
         for entry in try list() { additions.append(try SyscallEntry(addition: entry)) }

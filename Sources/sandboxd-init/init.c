@@ -18,6 +18,7 @@
 #include "channel.h"
 #include "files.h"
 #include "job.h"
+#include "proxy.h"
 #include "setup.h"
 #include "supervise.h"
 #include "sys.h"
@@ -228,6 +229,10 @@ int init(int inherited) {
     }
     if ((error = setup_finish(&plan, &step)) < 0) {
         return give_up(channel, step, error);
+    }
+    if (plan.message.proxy_port != 0 &&
+        (error = proxy_hand_out(channel, plan.message.proxy_port)) < 0) {
+        return give_up(channel, SBX_STEP_PROXY, error);
     }
     if ((error = receive_command(channel)) < 0) {
         return give_up(channel, SBX_STEP_PROTOCOL, error);

@@ -95,7 +95,7 @@ struct Asked: Sendable, CustomTestStringConvertible {
 
 @Suite("What a sandbox may reach")
 struct DecisionTests {
-    private static func policy(_ exceptions: [AddressRange] = []) throws -> EgressPolicy {
+    private static func policy(_ exceptions: [EgressException] = []) throws -> EgressPolicy {
         EgressPolicy(
             rules: try Asked.rules.map { try EgressRule($0) },
             exceptions: exceptions
@@ -138,8 +138,9 @@ struct DecisionTests {
 
     @Test("an operator's exception is for its addresses, and for no others")
     func exception() throws {
-        let range = try #require(AddressRange("127.0.0.0/8"))
-        let policy = try Self.policy([range])
+        let range = try #require(EgressException("127.0.0.0/8"))
+        let name = try #require(EgressException("site.test=10.1.2.3"))
+        let policy = try Self.policy([range, name])
         let host = try HostName("127.0.0.1".utf8)
         try policy.check([try #require(IPAddress(v4: "127.0.0.1"))], of: host)
         #expect(throws: EgressRefusal.self) {
@@ -148,6 +149,12 @@ struct DecisionTests {
         #expect(throws: EgressRefusal.self) {
             try policy.check([try #require(IPAddress(v4: "10.0.0.1"))], of: host)
         }
+        let given = try #require(policy.given("site.test"))
+        try policy.check(given, of: .name("site.test"))
+        #expect(throws: EgressRefusal.self) { try policy.check(given, of: host) }
+        #expect(policy.given("other.test") == nil)
+        #expect(EgressException("127.0.0.1=10.1.2.3") == nil)
+        #expect(EgressException("site.test=") == nil)
     }
 
     @Test("a refusal names the place and the rule that would allow it")

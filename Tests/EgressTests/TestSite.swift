@@ -45,7 +45,7 @@ final class TestSite: Sendable {
         let dialer = Dialer(
             policy: EgressPolicy(
                 rules: try rules.map { try EgressRule($0) },
-                exceptions: exceptions.compactMap { AddressRange($0) }
+                exceptions: exceptions.compactMap { EgressException($0) }
             ),
             ledger: ledger,
             resolver: Names(names)

@@ -68,6 +68,7 @@ enum sbx_message {
     SBX_ARTIFACT = 35,
     SBX_REFUSED = 36,
     SBX_BYE = 37,
+    SBX_LISTENER = 38,
 };
 
 /// What was being done when a sandbox could not be made. Swift's `Step` repeats this list; a test
@@ -106,6 +107,7 @@ enum sbx_step {
     SBX_STEP_SECCOMP = 30,
     SBX_STEP_EXECVE = 31,
     SBX_STEP_SUPERVISE = 32,
+    SBX_STEP_PROXY = 33,
 };
 
 /// The layers of a sandbox. All are on; a control run of the containment tests leaves some out, to
@@ -238,6 +240,10 @@ struct sbx_plan {
     uint32_t covered_bytes;
     uint32_t join_count;
     uint32_t meters;
+    /// The port of the sandbox's loopback on which it listens for the daemon's proxy; 0 is none.
+    /// LISTENER brings the socket, before READY.
+    uint32_t proxy_port;
+    uint32_t padding;
 };
 
 /// Bits of `sbx_plan.meters`.
@@ -292,7 +298,8 @@ struct sbx_keep {
     uint64_t until_ns;
 };
 
-/// START, GATE, KILL, MAP_ME, MAPPED and READY have nothing to add.
+/// START, GATE, KILL, MAP_ME, MAPPED and READY have nothing to add. LISTENER has a descriptor: a
+/// listening TCP socket of the sandbox's network namespace.
 struct sbx_signal {
     struct sbx_header header;
 };

@@ -20,6 +20,7 @@ enum RunReport {
             "receipt": receipt(result.receipt),
             "artifacts": result.artifacts.map(artifact),
             "artifacts_refused": result.refusedArtifacts.map(refused),
+            "network": result.reached.map(reached),
             "stdout": output.text,
             "stdout_encoding": output.encoding,
             "stdout_truncated": result.output.droppedBytes > 0,
@@ -69,6 +70,7 @@ enum RunReport {
             "output_dropped_bytes": usage.outputDroppedBytes,
             "workspace_bytes": usage.workspaceBytes,
             "workspace_inodes": usage.workspaceInodes,
+            "egress_bytes": usage.egressBytes,
         ]
     }
 
@@ -103,6 +105,14 @@ enum RunReport {
         return [
             "path": name.text, "path_encoding": name.encoding, "bytes": artifact.bytes,
             "mode": artifact.mode, "sha256": artifact.sha256,
+        ]
+    }
+
+    private static func reached(_ reached: Reached) -> JSONObject {
+        [
+            "place": reached.place, "allowed": reached.reason == nil, "rule": reached.rule,
+            "reason": reached.reason, "count": reached.count, "sent_bytes": reached.sentBytes,
+            "received_bytes": reached.receivedBytes,
         ]
     }
 

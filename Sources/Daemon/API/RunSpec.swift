@@ -8,7 +8,7 @@ internal import Spawner
 struct RunSpec: Decodable, Sendable {
     private static let keys = [
         "profile", "argv", "stdin", "stdin_base64", "stdin_stream", "env", "files", "limits",
-        "cwd", "artifacts", "budget", "key", "engine",
+        "cwd", "artifacts", "budget", "key", "engine", "allow",
     ]
     /// What only a direct run has: a task would find another image than was meant.
     private static let directKeys = ["image"]
@@ -27,6 +27,8 @@ struct RunSpec: Decodable, Sendable {
     var inputDigest: String?
     /// The engine to run on; nil is the profile's choice.
     var engine: EngineKind?
+    /// What it wants to reach beside what its profile says.
+    var allow: [EgressRule]
     /// The digest of an image to try; nil is the profile's.
     var image: String?
     /// Who pays; nil is the default budget.
@@ -61,6 +63,12 @@ struct RunSpec: Decodable, Sendable {
                 throw APIError.invalid("'engine' is '\(name)': there are \(known)")
             }
             self.engine = engine
+        }
+        let places: [String] = try body.value("allow") ?? []
+        allow = try places.map { place in
+            do { return try EgressRule(place) } catch {
+                throw APIError.invalid("'allow': \(error)")
+            }
         }
         budget = try body.value("budget")
         key = try body.value("key")

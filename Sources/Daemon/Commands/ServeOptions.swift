@@ -3,6 +3,7 @@ internal import ArgumentParser
 internal import DockerAPI
 internal import Glibc
 internal import Kernel
+internal import Policy
 internal import Spawner
 
 /// The options of `sandboxd serve`.
@@ -84,6 +85,16 @@ struct ServeOptions: ParsableArguments {
     )
     var allowRootful = false
 
+    @Option(
+        name: .customLong("egress-to"),
+        help: """
+            Addresses of no public network, like 10.1.2.0/24, or a name with the one that it \
+            stands for, like site.example=10.1.2.3, that runs may reach all the same, when they \
+            are allowed to; can be repeated. Runs reach no others of that kind.
+            """
+    )
+    var reachable: [String] = []
+
     @Flag(help: "Log every run.")
     var verbose = false
 
@@ -119,6 +130,18 @@ struct ServeOptions: ParsableArguments {
             throw ValidationError("--disk-limit is \(diskLimit): give percent from 1 to 100")
         }
         _ = try missingLayers()
+        _ = try exceptions()
+    }
+
+    private func exceptions() throws -> [EgressException] {
+        try reachable.map { text in
+            guard let exception = EgressException(text) else {
+                throw ValidationError(
+                    "--egress-to is '\(text)': give ADDRESS, ADDRESS/BITS or NAME=ADDRESS"
+                )
+            }
+            return exception
+        }
     }
 
     /// The layers that a control run leaves out; none in a release build.
@@ -169,6 +192,7 @@ struct ServeOptions: ParsableArguments {
             docker: try dockerAddress(),
             dockerTimeout: .seconds(dockerTimeout),
             allowsRootful: allowRootful,
+            reachable: try exceptions(),
             isVerbose: verbose,
             missingLayers: try missingLayers()
         )
@@ -202,6 +226,8 @@ struct Configuration: Sendable {
     var dockerTimeout: Duration
     /// Whether that engine may run as root.
     var allowsRootful: Bool
+    /// Addresses of no public network that runs may reach.
+    var reachable: [EgressException]
     var isVerbose: Bool
     /// Layers to leave out. Never set but in control runs.
     var missingLayers: [Layer]

@@ -21,6 +21,8 @@ actor RunService {
     nonisolated let ledger: Ledger?
     nonisolated let disk: DiskGuard
     nonisolated let engines: Engines
+    /// Addresses of no public network that runs may reach all the same.
+    private nonisolated let reachable: [EgressException]
     private let logger: Logger
     private var admission: Admission
     private var going: [AttemptID: Sandbox] = [:]
@@ -34,8 +36,10 @@ actor RunService {
         admission: Admission,
         ledger: Ledger?,
         disk: DiskGuard,
+        reachable: [EgressException],
         logger: Logger
     ) {
+        self.reachable = reachable
         self.ledger = ledger
         self.disk = disk
         self.catalogue = catalogue
@@ -80,7 +84,7 @@ actor RunService {
             throw .unknownProfile(spec.profile, known: catalogue.names)
         }
         let policy = try APIError.refusing { () throws(PolicyError) in
-            try entry.policy.tightened(by: spec.limits.tightening)
+            try entry.policy.tightened(by: spec.limits.tightening).opened(to: spec.allow)
         }
         if let wanted = spec.engine { try Engines.check(wanted, policy) }
         _ = try spec.request(
@@ -107,7 +111,7 @@ actor RunService {
             tightening.wallTime = min(tightening.wallTime ?? entry.policy.limits.wallTime, deadline)
         }
         let policy = try APIError.refusing { () throws(PolicyError) in
-            try entry.policy.tightened(by: tightening)
+            try entry.policy.tightened(by: tightening).opened(to: spec.allow)
         }
         let engine = try engines.choice(for: policy, wanted: spec.engine)
         let image = try catalogue.image(of: policy, trying: spec.image)
@@ -117,6 +121,9 @@ actor RunService {
             image: image.root,
             isLive: isLive
         )
+        request.gateway = policy.network.open.map {
+            EgressGateway($0, exceptions: reachable)
+        }
         // A control run only: what the daemon was started with is nobody's business.
         if !engine.layers.has(.environment) {
             request.environment.merge(Environment.all) { $1 }

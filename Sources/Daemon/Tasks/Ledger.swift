@@ -103,7 +103,8 @@ extension Charge {
             cpuMilliseconds: usage.cpuMilliseconds,
             wallMilliseconds: usage.wallMilliseconds,
             memoryPeakBytes: usage.memoryPeakBytes,
-            memoryLimitBytes: policy.limits.memoryBytes + policy.limits.swapBytes
+            memoryLimitBytes: policy.limits.memoryBytes + policy.limits.swapBytes,
+            egressBytes: Int(clamping: usage.egressBytes)
         )
     }
 }
@@ -139,6 +140,7 @@ extension Policy {
         charge.cpuMilliseconds = Int(limits.cpuTime.milliseconds.rounded(.up))
         charge.wallMilliseconds = Int(limits.wallTime.milliseconds.rounded(.up))
         charge.memoryMiBSeconds = (reservedMiB * charge.wallMilliseconds + 999) / 1000
+        if case .egress(let egress) = network { charge.egressBytes = Int(clamping: egress.bytes) }
         return charge
     }
 }

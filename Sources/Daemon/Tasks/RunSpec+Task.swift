@@ -23,7 +23,7 @@ extension RunSpec {
         let object: JSONObject = [
             "argv": argv, "cwd": workingDirectory,
             "files": files.map(\.path).sorted(), "env": environment.keys.sorted(),
-            "input_sha256": digest.joined(),
+            "input_sha256": digest.joined(), "allow": allow.map { "\($0)" },
         ]
         return JSONAnswer.text(object)
     }

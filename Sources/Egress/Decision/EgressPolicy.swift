@@ -5,11 +5,11 @@ package import Policy
 /// before anything is connected.
 package struct EgressPolicy: Sendable {
     package let rules: [EgressRule]
-    /// Addresses that may be reached though they are none of the public Internet's: for sites that
-    /// an operator runs beside the daemon, and for tests.
-    package let exceptions: [AddressRange]
+    /// What may be reached though it is not of the public Internet: sites that an operator runs
+    /// beside the daemon, and tests.
+    package let exceptions: [EgressException]
 
-    package init(rules: [EgressRule], exceptions: [AddressRange] = []) {
+    package init(rules: [EgressRule], exceptions: [EgressException] = []) {
         self.rules = rules
         self.exceptions = exceptions
     }
@@ -29,12 +29,28 @@ package struct EgressPolicy: Sendable {
     /// which of the two answers would be taken must not depend on luck.
     package func check(_ addresses: [IPAddress], of host: HostName) throws(EgressRefusal) {
         for address in addresses {
-            guard let what = address.unreachable,
-                !exceptions.contains(where: { $0.contains(address) })
-            else { continue }
+            guard let what = address.unreachable, !isException(address, host) else { continue }
             throw .address(address, of: host, what)
         }
         if addresses.isEmpty { throw .unresolved(host, "it has no address") }
+    }
+
+    /// The addresses that the operator gave a name; nil when it is to be resolved.
+    func given(_ name: String) -> [IPAddress]? {
+        let addresses = exceptions.compactMap { exception -> IPAddress? in
+            if case .name(name, let address) = exception { address } else { nil }
+        }
+        return addresses.isEmpty ? nil : addresses
+    }
+
+    private func isException(_ address: IPAddress, _ host: HostName) -> Bool {
+        exceptions.contains { exception in
+            switch exception {
+            case .range(let range): range.contains(address)
+            case .name(let name, address): host == .name(name)
+            case .name: false
+            }
+        }
     }
 }
 

@@ -21,10 +21,10 @@ enum InitCalls {
             ]
         ),
         Group(
-            why: "Namespaces, mounts and the sandbox's loopback.",
+            why: "Namespaces, mounts, the sandbox's loopback and the socket of its proxy.",
             names: [
-                "chdir", "fchmod", "fchown", "fchownat", "getdents64", "ioctl", "mkdirat", "mount",
-                "openat", "openat2", "pivot_root", "sendfile", "sethostname", "statfs", "statx",
+                "bind", "chdir", "fchmod", "fchown", "fchownat", "getdents64", "ioctl", "listen",
+                "mkdirat", "mount", "openat", "openat2", "pivot_root", "sendfile", "sethostname", "statfs", "statx",
                 "symlinkat", "umask", "umount2", "unlinkat", "unshare",
             ]
         ),

@@ -19,7 +19,7 @@ extension Policy {
                 JSON.Member("engines", .array(engines.map { .string($0.rawValue) })),
             ] + runtime + nesting + [
                 JSON.Member("limits", .object(limits)),
-                JSON.Member("network", .string(network.rawValue)),
+                JSON.Member("network", network.json),
                 JSON.Member("capabilities", .array(capabilities.names.map(JSON.string))),
                 JSON.Member("environment", .object(environment)),
                 JSON.Member("working_directory", .string(workingDirectory)),
@@ -96,5 +96,19 @@ extension ArgumentTest {
             JSON.Member("mask", .number(UInt64(mask))),
             JSON.Member("equals", .array(values.map { .number(UInt64($0)) })),
         ])
+    }
+}
+
+extension Network {
+    fileprivate var json: JSON {
+        switch self {
+        case .none: .string("none")
+        case .egress(let egress):
+            .object([
+                JSON.Member("allow", .array(egress.allow.map { .string("\($0)") })),
+                JSON.Member("ask", .array(egress.ask.map { .string("\($0)") })),
+                JSON.Member("bytes", .number(egress.bytes)),
+            ])
+        }
     }
 }

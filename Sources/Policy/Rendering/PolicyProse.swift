@@ -41,6 +41,12 @@ package enum PolicyProse {
         let network =
             switch policy.network {
             case .none: "reach any network: it has a loopback of its own and nothing else"
+            case .egress(let egress):
+                "reach any network but, by a proxy on its own loopback and for at most "
+                    + "\(ByteSize.written(egress.bytes)),\n"
+                    + (egress.allow.map { "    \($0)" }
+                        + egress.ask.map { "    \($0), when the request asks for it" })
+                    .joined(separator: "\n")
             }
         let capabilities = policy.capabilities.names
         let privileges =

@@ -20,6 +20,8 @@ struct Ending: Sendable, Hashable {
 enum InitMessage: Sendable {
     /// The job's process is confined and waits; the kernel names it.
     case ready(jobPid: Int32)
+    /// A socket that listens on the sandbox's own loopback.
+    case listener(Descriptor)
     case failed(Step, Errno)
     case ended(Ending)
     case artifact(path: [UInt8], mode: UInt32, Descriptor)
@@ -32,6 +34,10 @@ enum InitMessage: Sendable {
         case SBX_READY.rawValue:
             guard packet.senderPid > 0 else { return nil }
             self = .ready(jobPid: packet.senderPid)
+        case SBX_LISTENER.rawValue:
+            guard packet.exactly(sbx_signal.self) != nil, let socket = packet.descriptors.first
+            else { return nil }
+            self = .listener(socket)
         case SBX_FAILED.rawValue:
             guard let failed = packet.exactly(sbx_failed.self),
                 let step = Step(rawValue: failed.step)

@@ -17,6 +17,8 @@ package struct Usage: Sendable, Hashable {
     /// In the workspace at the end.
     package var workspaceBytes: UInt64 = 0
     package var workspaceInodes: UInt64 = 0
+    /// Through the gateway, both ways together.
+    package var egressBytes: UInt64 = 0
 
     package init() {}
 }
@@ -134,6 +136,8 @@ package struct RunResult: Sendable {
     package var receipt = Receipt()
     package var artifacts: [Artifact] = []
     package var refusedArtifacts: [RefusedArtifact] = []
+    /// What it reached through its gateway, or tried to.
+    package var reached: [Reached] = []
     package var output = KeptOutput()
     package var errorOutput = KeptOutput()
 }

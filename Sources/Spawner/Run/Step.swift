@@ -37,4 +37,5 @@ package enum Step: Int32, Sendable, CaseIterable {
     case seccomp = 30
     case execve = 31
     case supervise = 32
+    case proxy = 33
 }

@@ -44,7 +44,8 @@ enum PlanMessage {
     static func plan(
         policy: Policy,
         filter: [UInt8],
-        cell: Cell
+        cell: Cell,
+        proxyPort: UInt16
     ) -> (sbx_plan, trailing: [UInt8], [Descriptor]) {
         let limits = policy.limits
         let cpus = cpus(for: limits, slot: cell.slot)
@@ -67,6 +68,7 @@ enum PlanMessage {
         plan.meters |= meters.oomEventIsKill ? SBX_METER_OOM_ALWAYS.rawValue : 0
         plan.meters |= meters.cpuUsageIsNanoseconds ? SBX_METER_CPU_NANOSECONDS.rawValue : 0
         plan.meters |= meters.pidsEventsAreSilent ? SBX_METER_PIDS_SILENT.rawValue : 0
+        plan.proxy_port = UInt32(proxyPort)
         withUnsafeMutableBytes(of: &plan.affinity) { bytes in
             for cpu in cpus { bytes[cpu / 8] |= 1 << (cpu % 8) }
         }

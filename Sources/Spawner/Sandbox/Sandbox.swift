@@ -141,6 +141,7 @@ package actor Sandbox {
         usage.cpuMilliseconds = Double(counters.cpuMicroseconds) / 1000
         usage.memoryPeakBytes = counters.memoryPeakBytes
         usage.wallMilliseconds = Instant.now.milliseconds(since: gate)
+        usage.egressBytes = request.gateway?.bytes ?? 0
         return usage
     }
 
@@ -166,6 +167,7 @@ package actor Sandbox {
             ended = .now
             fail(.lost(during: "\(error)"))
         }
+        await closeGateway()
         await tearDown()
         await keepArtifacts()
         let done = Instant.now
@@ -203,7 +205,11 @@ package actor Sandbox {
             throw SpawnError.cgroup(error)
         }
         try host("writing to init") { () throws(Errno) in try sendPlan(cell) }
-        let jobPid = try await waitForReady()
+        let (jobPid, listener) = try await waitForReady()
+        if let gateway = request.gateway {
+            guard let listener else { throw SpawnError.violation("READY without a listener") }
+            try await gateway.open(on: listener)
+        }
         try readBack(jobPid, limits)
         try checkWanted()
     }
@@ -222,7 +228,8 @@ package actor Sandbox {
         let (plan, trailing, meters) = PlanMessage.plan(
             policy: request.policy,
             filter: filter,
-            cell: cell
+            cell: cell,
+            proxyPort: request.gateway?.port ?? 0
         )
         try link.send(SBX_PLAN, plan, trailing: trailing, descriptors: meters)
         let (command, strings) = PlanMessage.command(request)
@@ -260,13 +267,16 @@ package actor Sandbox {
         return made
     }
 
-    private func waitForReady() async throws -> Int32 {
+    private func waitForReady() async throws -> (jobPid: Int32, listener: Descriptor?) {
         var jobPid: Int32?
+        var listener: Descriptor?
         while jobPid == nil || !link.hasProcess {
             switch await link.next() {
             case .launched(.success(let process)): try adopt(process)
             case .launched(.failure(let error)): throw error
             case .message(.ready(let pid)) where jobPid == nil: jobPid = pid
+            case .message(.listener(let socket)) where listener == nil && jobPid == nil:
+                listener = socket
             case .message(.failed(let step, let code)): throw SpawnError.step(step, code)
             case .message: throw SpawnError.violation("a message out of turn during setup")
             case .closed(let violation?): throw SpawnError.violation(violation)
@@ -274,7 +284,7 @@ package actor Sandbox {
             case .late: throw SpawnError.silent(during: "setup")
             }
         }
-        return jobPid ?? 0
+        return (jobPid ?? 0, listener)
     }
 
     func adopt(_ process: Descriptor) throws(SpawnError) {
@@ -361,6 +371,13 @@ package actor Sandbox {
                 return
             }
         }
+    }
+
+    /// Its sockets are of the sandbox's network, which lives as long as they do.
+    private func closeGateway() async {
+        guard let gateway = request.gateway else { return }
+        result.reached = await gateway.close()
+        result.usage.egressBytes = gateway.bytes
     }
 
     private func fail(_ error: SpawnError) {

@@ -44,6 +44,16 @@ struct TaskInputOptions: ParsableArguments {
     )
     var engine: String?
 
+    @Option(
+        name: .customLong("allow"),
+        help: ArgumentHelp(
+            "A host and port that the run may reach, like example.com:443 or '*.example.com:443'; "
+                + "can be repeated. The profile says what may be asked for.",
+            valueName: "host:port"
+        )
+    )
+    var allowed: [String] = []
+
     /// The members of a task's body that say it; files and standard input are read.
     func members(_ command: [String]) throws(ClientError) -> [String: JSONValue] {
         let input = RunInput(
@@ -56,6 +66,7 @@ struct TaskInputOptions: ParsableArguments {
         var members = try input.members()
         members["profile"] = .string(profile)
         if let engine { members["engine"] = .string(engine) }
+        if !allowed.isEmpty { members["allow"] = .array(allowed.map(JSONValue.string)) }
         if stdin { members["stdin_base64"] = .string(Base64.encode(try Self.standardInput())) }
         return members
     }

@@ -60,6 +60,16 @@ struct RunCommand: ParsableCommand {
     )
     var engine: String?
 
+    @Option(
+        name: .customLong("allow"),
+        help: ArgumentHelp(
+            "A host and port that the run may reach, like example.com:443 or '*.example.com:443'; "
+                + "can be repeated. The profile says what may be asked for.",
+            valueName: "host:port"
+        )
+    )
+    var allowed: [String] = []
+
     @Option(help: ArgumentHelp("The budget that pays. Default: default.", valueName: "name"))
     var budget: String?
 
