@@ -151,6 +151,7 @@ extension QueueDriver {
             place: .leased(worker: worker)
         )
         entry.reserved = asked
+        entry.prices = account.prices
         entry.isUntouched = false
         account.reserved = account.reserved + asked
         change { [entry, account] model in
