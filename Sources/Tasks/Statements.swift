@@ -100,7 +100,10 @@ enum Statements {
     )
     static let pulses = Statement(
         "pulses",
-        "SELECT worker_id, beats, ttl_s FROM sandboxd.workers WHERE NOT retired"
+        """
+        SELECT worker_id, beats, ttl_s, lease_until < now() AS is_past
+        FROM sandboxd.workers WHERE NOT retired
+        """
     )
     static let wake = Statement("wake", "SELECT sandboxd.wake()")
     static let leases = Statement(

@@ -125,7 +125,7 @@ CREATE TABLE sandboxd.lanes (
 );
 
 -- Who leases. A daemon is a new worker each time it starts; 'node' stays. 'beats' counts heartbeats,
--- so that others can tell a silent worker by their own clocks when the server's has been set back.
+-- so that others can tell a silent worker by their own clocks, whatever is done to the server's.
 CREATE TABLE sandboxd.workers (
     worker_id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     node text NOT NULL,
