@@ -3,11 +3,12 @@ package import Kernel
 
 /// Tells by this node's own clock which workers beat no more. Pure: time is told.
 ///
-/// Usually the database's clock decides that a worker has been silent for too long. When that clock
-/// was set back, a dead worker's lease seems to last as much longer. But a count of heartbeats that
-/// has not changed for the lease's time, by a clock that nobody sets (CLOCK_BOOTTIME), is as good a
-/// proof: the last heartbeat was sent before the first look that saw its count. Twice the time is
-/// waited for, so that no two clocks need run alike.
+/// The database's clock can be set: forward, and every lease is past at once; back, and that of a
+/// dead worker lasts as much longer. So a worker is silent when its count of heartbeats has not
+/// changed for its lease's time by a clock that nobody sets (CLOCK_BOOTTIME): its last heartbeat was
+/// sent before the first look that saw the count. Where the database says that the lease is past,
+/// this time is enough; where it does not, twice the time is waited for, so that no two clocks need
+/// run alike. A node that has just come has seen nothing, and waits as long.
 package struct BeatWatch: Sendable {
     /// What the database says of a worker that is not over.
     package struct Pulse: Sendable, Hashable {
@@ -15,10 +16,13 @@ package struct BeatWatch: Sendable {
         package var beats: Int
         /// How long a heartbeat makes its leases last.
         package var timeToLive: Duration
+        /// By the database's clock, they have lasted for that long.
+        package var isPast: Bool
 
-        package init(beats: Int, timeToLive: Duration) {
+        package init(beats: Int, timeToLive: Duration, isPast: Bool = false) {
             self.beats = beats
             self.timeToLive = timeToLive
+            self.isPast = isPast
         }
     }
 
@@ -46,7 +50,7 @@ package struct BeatWatch: Sendable {
                 seen[worker] = (pulse.beats, now)
                 continue
             }
-            if last.since.advanced(by: pulse.timeToLive * 2) < now {
+            if last.since.advanced(by: pulse.timeToLive * (pulse.isPast ? 1 : 2)) < now {
                 silent.append(Silence(worker: worker, beats: pulse.beats))
             }
         }

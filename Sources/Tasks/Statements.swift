@@ -49,16 +49,16 @@ enum Statements {
         ) AS h
         JOIN sandboxd.tasks t ON t.task_id = h.task_id
         WHERE l.pool = 'sandbox'
-            AND (t.cpu_ms <= b.cpu_ms_cap - b.cpu_ms_used - b.cpu_ms_reserved) IS NOT FALSE
-            AND (t.memory_mib_s <= b.memory_mib_s_cap - b.memory_mib_s_used
-                - b.memory_mib_s_reserved) IS NOT FALSE
-            AND (t.wall_ms <= b.wall_ms_cap - b.wall_ms_used - b.wall_ms_reserved) IS NOT FALSE
-            AND (1 <= b.runs_cap - b.runs_used - b.runs_reserved) IS NOT FALSE
-            AND (t.egress_bytes <= b.egress_bytes_cap - b.egress_bytes_used
-                - b.egress_bytes_reserved) IS NOT FALSE
-            AND (sandboxd.money(t.cpu_ms, t.memory_mib_s, 1, t.egress_bytes, b.price_cpu_s,
+            AND t.cpu_ms <= b.cpu_ms_cap - b.cpu_ms_used - b.cpu_ms_reserved
+            AND t.memory_mib_s
+                <= b.memory_mib_s_cap - b.memory_mib_s_used - b.memory_mib_s_reserved
+            AND t.wall_ms <= b.wall_ms_cap - b.wall_ms_used - b.wall_ms_reserved
+            AND 1 <= b.runs_cap - b.runs_used - b.runs_reserved
+            AND t.egress_bytes
+                <= b.egress_bytes_cap - b.egress_bytes_used - b.egress_bytes_reserved
+            AND sandboxd.money(t.cpu_ms, t.memory_mib_s, 1, t.egress_bytes, b.price_cpu_s,
                 b.price_memory_gib_s, b.price_run, b.price_egress_gib)
-                <= b.money_nanos_cap - b.money_nanos_used - b.money_nanos_reserved) IS NOT FALSE
+                <= b.money_nanos_cap - b.money_nanos_used - b.money_nanos_reserved
         """
     )
     static let beginRun = Statement(
@@ -100,7 +100,10 @@ enum Statements {
     )
     static let pulses = Statement(
         "pulses",
-        "SELECT worker_id, beats, ttl_s FROM sandboxd.workers WHERE NOT retired"
+        """
+        SELECT worker_id, beats, ttl_s, lease_until < now() AS is_past
+        FROM sandboxd.workers WHERE NOT retired
+        """
     )
     static let wake = Statement("wake", "SELECT sandboxd.wake()")
     static let leases = Statement(

@@ -76,7 +76,8 @@ extension TaskQueue {
             for row in rows {
                 pulses[try row.int("worker_id")] = BeatWatch.Pulse(
                     beats: try row.int("beats"),
-                    timeToLive: .seconds(try row.double("ttl_s"))
+                    timeToLive: .seconds(try row.double("ttl_s")),
+                    isPast: try row.bool("is_past")
                 )
             }
             return pulses

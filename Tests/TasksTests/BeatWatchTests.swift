@@ -57,6 +57,17 @@ import Testing
         }
     }
 
+    @Test("where the database says that a lease is past, its time by one's own clock is enough")
+    func past() {
+        var watch = BeatWatch()
+        let silence = BeatWatch.Silence(worker: 1, beats: 1)
+        for (second, expected) in [(0, []), (9, []), (10, []), (11, [silence])] {
+            let pulse = BeatWatch.Pulse(beats: 1, timeToLive: .seconds(10), isPast: true)
+            let now = Self.start.advanced(by: .seconds(second))
+            #expect(watch.look([1: pulse], at: now) == expected, "second \(second)")
+        }
+    }
+
     @Test("each worker is waited for by its own lease's time")
     func ownTime() {
         var watch = BeatWatch()

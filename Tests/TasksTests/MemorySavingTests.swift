@@ -106,6 +106,38 @@ import Testing
         #expect(!saving.isWatching)
     }
 
+    @Test("what is too large for a node stays in front, and nobody behind it waits", .database)
+    func passed() async throws {
+        try await TaskDatabase.with { database in
+            try await database.run(
+                """
+                SELECT sandboxd.enqueue('big', '{"argv":["true"]}', p_priority => 1);
+                SELECT sandboxd.enqueue('code', '{"argv":["true"]}') FROM generate_series(1, 5);
+                """
+            )
+            try await database.withQueue { queue in
+                let worker = try await queue.register(
+                    node: "a",
+                    timeToLive: .seconds(60),
+                    bootID: "",
+                    version: ""
+                )
+                let lease = { (most: Int, memoryMiB: Int) async throws(TaskError) -> [Int] in
+                    try await queue.lease(
+                        worker: worker,
+                        most: most,
+                        memoryMiB: memoryMiB,
+                        afterLane: 0
+                    ).map(\.key.task)
+                }
+                #expect(try await lease(3, 2047) == [2, 3])
+                // Where it fits it comes first, and nothing fits beside it.
+                #expect(try await lease(3, 2048) == [1])
+                #expect(try await lease(9, 2047) == [4, 5, 6])
+            }
+        }
+    }
+
     @Test("the database tells the first of each lane, if its budget can pay", .database)
     func heads() async throws {
         try await TaskDatabase.with { database in

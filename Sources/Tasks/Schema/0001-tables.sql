@@ -31,58 +31,76 @@ CREATE TABLE sandboxd.profiles (
     changed_at timestamptz NOT NULL DEFAULT now()
 );
 
--- An account. A cap that is null does not hold; what is used is counted all the same. Money is in
--- billionths of whatever the operator counts in. The row is updated by every lease and completion:
--- its page is left mostly empty, so that updates stay on it (HOT).
+-- What the settings of a budget may be. They are domains, because only a statement that sets such a
+-- column pays for their checks; what a CHECK of the table costs is said below.
+CREATE DOMAIN sandboxd.budget_name AS text CHECK (length(value) BETWEEN 1 AND 64);
+CREATE DOMAIN sandboxd.budget_period AS text CHECK (value IN ('day', 'month', 'total'));
+CREATE DOMAIN sandboxd.budget_policy AS text CHECK (value IN ('hold', 'reject'));
+CREATE DOMAIN sandboxd.price AS bigint CHECK (value BETWEEN 0 AND 1000000000000);
+
+-- An account. One without a cap has a cap that no honest attempt reaches, so that no sum can pass
+-- what its column holds. Money is in billionths of whatever the operator counts in. The row is updated
+-- by every lease and completion: its page is left mostly empty, so that updates stay on it (HOT).
 CREATE TABLE sandboxd.budgets (
     budget_id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    budget text NOT NULL UNIQUE CHECK (length(budget) BETWEEN 1 AND 64),
-    period text NOT NULL DEFAULT 'total' CHECK (period IN ('day', 'month', 'total')),
+    budget sandboxd.budget_name NOT NULL UNIQUE,
+    period sandboxd.budget_period NOT NULL DEFAULT 'total',
     period_began timestamptz NOT NULL DEFAULT '-infinity',
-    on_exhausted text NOT NULL DEFAULT 'hold' CHECK (on_exhausted IN ('hold', 'reject')),
+    on_exhausted sandboxd.budget_policy NOT NULL DEFAULT 'hold',
     paused boolean NOT NULL DEFAULT false,
 
-    cpu_ms_cap bigint,
+    cpu_ms_cap bigint NOT NULL DEFAULT 4000000000000000000,
     cpu_ms_used bigint NOT NULL DEFAULT 0,
     cpu_ms_reserved bigint NOT NULL DEFAULT 0,
-    memory_mib_s_cap bigint,
+    memory_mib_s_cap bigint NOT NULL DEFAULT 4000000000000000000,
     memory_mib_s_used bigint NOT NULL DEFAULT 0,
     memory_mib_s_reserved bigint NOT NULL DEFAULT 0,
-    wall_ms_cap bigint,
+    wall_ms_cap bigint NOT NULL DEFAULT 4000000000000000000,
     wall_ms_used bigint NOT NULL DEFAULT 0,
     wall_ms_reserved bigint NOT NULL DEFAULT 0,
-    runs_cap bigint,
+    runs_cap bigint NOT NULL DEFAULT 4000000000000000000,
     runs_used bigint NOT NULL DEFAULT 0,
     runs_reserved bigint NOT NULL DEFAULT 0,
-    egress_bytes_cap bigint,
+    egress_bytes_cap bigint NOT NULL DEFAULT 4000000000000000000,
     egress_bytes_used bigint NOT NULL DEFAULT 0,
     egress_bytes_reserved bigint NOT NULL DEFAULT 0,
-    money_nanos_cap bigint,
+    money_nanos_cap bigint NOT NULL DEFAULT 4000000000000000000,
     money_nanos_used bigint NOT NULL DEFAULT 0,
     money_nanos_reserved bigint NOT NULL DEFAULT 0,
 
     -- Prices, in nanos: of a CPU second, a GiB·s of memory, a run, a GiB of egress.
-    price_cpu_s bigint NOT NULL DEFAULT 0,
-    price_memory_gib_s bigint NOT NULL DEFAULT 0,
-    price_run bigint NOT NULL DEFAULT 0,
-    price_egress_gib bigint NOT NULL DEFAULT 0,
-
-    -- Few and together: each update reads the text of every constraint.
-    CONSTRAINT nothing_is_negative CHECK (least(cpu_ms_cap, cpu_ms_used, cpu_ms_reserved,
-        memory_mib_s_cap, memory_mib_s_used, memory_mib_s_reserved, wall_ms_cap, wall_ms_used,
-        wall_ms_reserved, runs_cap, runs_used, runs_reserved, egress_bytes_cap, egress_bytes_used,
-        egress_bytes_reserved, money_nanos_cap, money_nanos_used, money_nanos_reserved, price_cpu_s,
-        price_memory_gib_s, price_run, price_egress_gib) >= 0),
-    CONSTRAINT prices_are_sane CHECK (
-        greatest(price_cpu_s, price_memory_gib_s, price_run, price_egress_gib) <= 1000000000000),
-    -- The promise. No statement of anybody's can break it.
-    CONSTRAINT cpu_ms_holds CHECK (cpu_ms_used + cpu_ms_reserved <= cpu_ms_cap),
-    CONSTRAINT memory_mib_s_holds CHECK (memory_mib_s_used + memory_mib_s_reserved <= memory_mib_s_cap),
-    CONSTRAINT wall_ms_holds CHECK (wall_ms_used + wall_ms_reserved <= wall_ms_cap),
-    CONSTRAINT runs_holds CHECK (runs_used + runs_reserved <= runs_cap),
-    CONSTRAINT egress_bytes_holds CHECK (egress_bytes_used + egress_bytes_reserved <= egress_bytes_cap),
-    CONSTRAINT money_nanos_holds CHECK (money_nanos_used + money_nanos_reserved <= money_nanos_cap)
+    price_cpu_s sandboxd.price NOT NULL DEFAULT 0,
+    price_memory_gib_s sandboxd.price NOT NULL DEFAULT 0,
+    price_run sandboxd.price NOT NULL DEFAULT 0,
+    price_egress_gib sandboxd.price NOT NULL DEFAULT 0
 ) WITH (fillfactor = 10, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+
+-- Whether what a budget has used and reserved is within its caps, and nothing is negative.
+CREATE FUNCTION sandboxd.is_within_caps(b sandboxd.budgets) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+BEGIN
+    RETURN least(
+        b.cpu_ms_used, b.cpu_ms_reserved,
+        b.cpu_ms_cap - b.cpu_ms_used - b.cpu_ms_reserved,
+        b.memory_mib_s_used, b.memory_mib_s_reserved,
+        b.memory_mib_s_cap - b.memory_mib_s_used - b.memory_mib_s_reserved,
+        b.wall_ms_used, b.wall_ms_reserved,
+        b.wall_ms_cap - b.wall_ms_used - b.wall_ms_reserved,
+        b.runs_used, b.runs_reserved,
+        b.runs_cap - b.runs_used - b.runs_reserved,
+        b.egress_bytes_used, b.egress_bytes_reserved,
+        b.egress_bytes_cap - b.egress_bytes_used - b.egress_bytes_reserved,
+        b.money_nanos_used, b.money_nanos_reserved,
+        b.money_nanos_cap - b.money_nanos_used - b.money_nanos_reserved
+    ) >= 0;
+END
+$$;
+
+-- The promise. No statement of anybody's can break it. It is one call of a function in PL/pgSQL,
+-- because every statement that updates a table reads the text of its CHECKs anew: written out here,
+-- the comparisons took several times as long as the rest of the update.
+ALTER TABLE sandboxd.budgets
+    ADD CONSTRAINT is_within_caps CHECK (sandboxd.is_within_caps(budgets));
 INSERT INTO sandboxd.budgets (budget) VALUES ('default');
 
 -- What a budget used in periods that are over.
@@ -107,7 +125,7 @@ CREATE TABLE sandboxd.lanes (
 );
 
 -- Who leases. A daemon is a new worker each time it starts; 'node' stays. 'beats' counts heartbeats,
--- so that others can tell a silent worker by their own clocks when the server's has been set back.
+-- so that others can tell a silent worker by their own clocks, whatever is done to the server's.
 CREATE TABLE sandboxd.workers (
     worker_id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     node text NOT NULL,
@@ -128,34 +146,36 @@ CREATE TABLE sandboxd.workers (
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 
 -- What was asked for, and how it ended. Nothing that changes is in an index, so that an update stays
--- on its page.
+-- on its page. What a lease reads comes first, the columns of one length before the others, for what
+-- stands behind those is slower to find; what a settlement writes comes last, for all is logged that
+-- lies between the first byte that changed and the last.
 CREATE TABLE sandboxd.tasks (
     task_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    lane int NOT NULL,
-    profile text NOT NULL,
-    -- Smaller is earlier: the negated priority.
-    rank smallint NOT NULL DEFAULT 0,
-    state smallint NOT NULL DEFAULT 0,
-    cancel_requested boolean NOT NULL DEFAULT false,
-    -- Attempts that counted. A snoozed one does not.
-    attempts smallint NOT NULL DEFAULT 0,
-    -- Of the last attempt that was settled.
-    last_fence int NOT NULL DEFAULT 0,
-    max_attempts smallint NOT NULL DEFAULT 3,
-    -- Verdicts after which it is tried again; null is the default, what the job cannot help.
-    retry_on text[],
-    deadline_at timestamptz,
-    created_at timestamptz NOT NULL DEFAULT now(),
-    finished_at timestamptz,
-    verdict text,
-    exit_code int,
     -- What one attempt reserves.
     cpu_ms bigint NOT NULL,
     memory_mib_s bigint NOT NULL,
     wall_ms bigint NOT NULL,
     egress_bytes bigint NOT NULL,
     memory_mib bigint NOT NULL,
-    spec jsonb NOT NULL
+    created_at timestamptz NOT NULL DEFAULT now(),
+    lane int NOT NULL,
+    -- Smaller is earlier: the negated priority.
+    rank smallint NOT NULL DEFAULT 0,
+    max_attempts smallint NOT NULL DEFAULT 3,
+    cancel_requested boolean NOT NULL DEFAULT false,
+    profile text NOT NULL,
+    spec jsonb NOT NULL,
+    deadline_at timestamptz,
+    -- Verdicts after which it is tried again; null is the default, what the job cannot help.
+    retry_on text[],
+    state smallint NOT NULL DEFAULT 0,
+    -- Attempts that counted. A snoozed one does not.
+    attempts smallint NOT NULL DEFAULT 0,
+    -- Of the last attempt that was settled.
+    last_fence int NOT NULL DEFAULT 0,
+    finished_at timestamptz,
+    verdict text,
+    exit_code int
 ) WITH (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.05,
         autovacuum_vacuum_insert_scale_factor = 0.2);
 
@@ -207,19 +227,27 @@ CREATE TABLE sandboxd.task_delayed (
 ) WITH (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000);
 CREATE INDEX task_delayed_due ON sandboxd.task_delayed (run_at);
 
+-- What runs. All that settling an attempt needs is in its row.
 CREATE TABLE sandboxd.task_leases (
     task_id bigint PRIMARY KEY,
     fence int NOT NULL,
     attempt smallint NOT NULL,
-    attempt_id uuid NOT NULL,
+    rank smallint NOT NULL,
     worker_id int NOT NULL,
     lane int NOT NULL,
     budget_id int NOT NULL,
-    rank smallint NOT NULL,
     leased_at timestamptz NOT NULL DEFAULT now(),
-    -- What it reserved in money; prices may change meanwhile. In every other unit it reserved what its
-    -- task's row says, which does not change.
+    attempt_id uuid NOT NULL,
+    -- What it reserved, and the prices of that moment, by which it will be charged.
+    cpu_ms bigint NOT NULL,
+    memory_mib_s bigint NOT NULL,
+    wall_ms bigint NOT NULL,
+    egress_bytes bigint NOT NULL,
     money_nanos bigint NOT NULL,
+    price_cpu_s bigint NOT NULL,
+    price_memory_gib_s bigint NOT NULL,
+    price_run bigint NOT NULL,
+    price_egress_gib bigint NOT NULL,
     -- What the last heartbeat said it has used.
     beat_cpu_ms bigint NOT NULL DEFAULT 0,
     beat_memory_mib_s bigint NOT NULL DEFAULT 0,

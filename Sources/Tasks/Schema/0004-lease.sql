@@ -24,37 +24,25 @@ BEGIN
 END
 $$;
 
--- Where the last lease of this session stopped in a lane: everything before has been taken, so that a
--- scan need not step over the dead rows there, which a long transaction elsewhere may keep for hours.
--- It is forgotten twice a second and when nothing is found, because rows can still appear before it:
--- of a higher priority, or of a transaction that commits late.
-CREATE FUNCTION sandboxd.cursor_of(p_lane int, OUT rank smallint, OUT seq bigint)
+-- Takes a budget in hand until the end of the transaction, and begins its new period if it is time.
+-- Answers whether there is leasing from it, which is not so when it is paused; null when somebody else
+-- has it and p_waits is false.
+CREATE FUNCTION sandboxd.hold_budget(p_budget_id int, p_waits boolean) RETURNS boolean
 LANGUAGE plpgsql AS $$
 DECLARE
-    v_parts text[] := string_to_array(current_setting('sandboxd.cursor_' || p_lane, true), ' ');
-    v_now float8 := extract(epoch FROM clock_timestamp());
+    v_paused boolean;
 BEGIN
-    rank := -32768;
-    seq := 0;
-    IF v_parts[3]::float8 BETWEEN v_now - 0.5 AND v_now THEN
-        rank := v_parts[1];
-        seq := v_parts[2];
+    IF p_waits THEN
+        SELECT g.paused INTO v_paused FROM sandboxd.budgets g WHERE g.budget_id = p_budget_id
+        FOR NO KEY UPDATE;
+    ELSE
+        SELECT g.paused INTO v_paused FROM sandboxd.budgets g WHERE g.budget_id = p_budget_id
+        FOR NO KEY UPDATE SKIP LOCKED;
     END IF;
-END
-$$;
-
--- Moves it; the time at which it will be forgotten stays. Nulls forget it.
-CREATE FUNCTION sandboxd.move_cursor(p_lane int, p_rank smallint, p_seq bigint) RETURNS void
-LANGUAGE plpgsql AS $$
-DECLARE
-    v_parts text[] := string_to_array(current_setting('sandboxd.cursor_' || p_lane, true), ' ');
-    v_since float8 := extract(epoch FROM clock_timestamp());
-BEGIN
-    IF v_parts[3]::float8 BETWEEN v_since - 0.5 AND v_since THEN
-        v_since := v_parts[3];
+    IF NOT v_paused THEN
+        PERFORM sandboxd.roll_budget(p_budget_id);
     END IF;
-    PERFORM set_config('sandboxd.cursor_' || p_lane,
-        coalesce(p_rank || ' ' || p_seq || ' ' || v_since, ''), false);
+    RETURN NOT v_paused;
 END
 $$;
 
@@ -62,6 +50,13 @@ $$;
 -- from its budget, never past a cap. Lanes are served in turn, beginning after p_after_lane. On its way
 -- it ends tasks that were cancelled while they waited, or are past their deadline, or that a budget
 -- which rejects cannot pay any more.
+--
+-- Where a session's last lease stopped in a lane is kept in a setting, the lane's cursor: all before it
+-- was taken, so that a scan need not step over the dead rows there, which a long transaction elsewhere
+-- may keep for hours. It is forgotten after half a second, and when nothing comes behind it, because
+-- rows can still appear before it: of a higher priority, or of a transaction that commits late. Its
+-- words are: since when (ms), rank, seq, and what memory was left. The last is for the function that
+-- set it: a query that returns its rows to the caller has no other way to tell.
 CREATE FUNCTION sandboxd.lease(
     p_worker int, p_max int, p_memory_mib bigint DEFAULT 4611686018427387904,
     p_after_lane int DEFAULT 0
@@ -78,273 +73,355 @@ SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
-    v_worker record;
-    v_lane record;
-    v_cursor record;
-    v_row record;
-    v_pick record;
+    v_now constant bigint := date_part('epoch', clock_timestamp()) * 1000;
+    v_left int := p_max;
+    v_memory bigint := p_memory_mib;
+    v_pool text;
+    -- The lanes of one turn: those after v_lane, up to v_until.
+    v_lane int;
+    v_until int;
+    v_is_second_turn boolean;
+    v_holds boolean := false;
+    v_busy boolean := false;
+    -- Of the present lane.
+    v_budget_id int;
+    v_setting text;
+    v_cursor text[];
+    v_since bigint;
+    v_is_known boolean;
     v_rank smallint;
     v_seq bigint;
-    v_left int := p_max;
-    v_limit int;
-    v_over int;
-    v_before int;
-    v_stays boolean;
-    v_memory bigint := p_memory_mib;
-    v_busy boolean := false;
-    v_holds boolean := false;
-    b sandboxd.budgets;
+    v_room bigint;
+    v_is_open boolean;
+    v_budget text;
+    v_price_cpu_s bigint;
+    v_price_memory_gib_s bigint;
+    v_price_run bigint;
+    v_price_egress_gib bigint;
+    v_count int;
 BEGIN
-    SELECT w.pool, w.retired, c.admits AND NOT w.draining AND w.lease_until >= now() AS admits
-    INTO v_worker
-    FROM sandboxd.workers w, sandboxd.control c WHERE w.worker_id = p_worker AND c.one;
-    IF NOT FOUND OR v_worker.retired THEN
-        RAISE 'worker % is over', p_worker USING ERRCODE = 'SB007';
-    END IF;
-    IF NOT v_worker.admits OR p_max < 1 THEN
+    SELECT w.pool INTO v_pool FROM sandboxd.workers w, sandboxd.control c
+    WHERE w.worker_id = p_worker AND NOT w.retired AND NOT w.draining AND w.lease_until >= now()
+        AND c.one AND c.admits;
+    IF NOT FOUND THEN
+        PERFORM FROM sandboxd.workers w WHERE w.worker_id = p_worker AND NOT w.retired;
+        IF NOT FOUND THEN
+            RAISE 'worker % is over', p_worker USING ERRCODE = 'SB007';
+        END IF;
         RETURN;
     END IF;
     -- A budget that another node leases from just now is waited for only when no other lane has
     -- anything, and never by who holds one already: nobody waits in a circle.
     FOR v_pass IN 1..2 LOOP
-        FOR v_lane IN
-            SELECT l.lane, l.budget_id FROM sandboxd.lanes l WHERE l.pool = v_worker.pool
-            ORDER BY l.lane <= p_after_lane, l.lane
-        LOOP
-            EXIT WHEN v_left < 1;
-            v_cursor := sandboxd.cursor_of(v_lane.lane);
-            PERFORM FROM sandboxd.task_ready r WHERE r.lane = v_lane.lane
-                AND (r.rank, r.seq) > (v_cursor.rank, v_cursor.seq)
-                ORDER BY r.lane, r.rank, r.seq LIMIT 1;
+        v_lane := coalesce(p_after_lane, 0);
+        v_until := 2147483647;
+        v_is_second_turn := false;
+        WHILE v_left > 0 LOOP
+            -- The next lane that has a cursor, whose dead rows need not be looked through, or a row.
+            SELECT l.lane, l.budget_id INTO v_lane, v_budget_id FROM sandboxd.lanes l
+            WHERE l.lane > v_lane AND l.lane <= v_until AND l.pool = v_pool
+                AND (current_setting('sandboxd.cursor_' || l.lane, true) <> '' OR (
+                    SELECT f.task_id FROM sandboxd.task_ready f WHERE f.lane = l.lane
+                    ORDER BY f.lane, f.rank, f.seq LIMIT 1
+                ) IS NOT NULL)
+            ORDER BY l.lane LIMIT 1;
             IF NOT FOUND THEN
-                CONTINUE WHEN v_cursor.seq = 0;
-                PERFORM sandboxd.move_cursor(v_lane.lane, NULL, NULL);
-                v_cursor := sandboxd.cursor_of(v_lane.lane);
-                PERFORM FROM sandboxd.task_ready r WHERE r.lane = v_lane.lane
-                    ORDER BY r.lane, r.rank, r.seq LIMIT 1;
-                CONTINUE WHEN NOT FOUND;
-            END IF;
-            IF v_pass = 1 OR v_holds THEN
-                SELECT * INTO b FROM sandboxd.budgets g WHERE g.budget_id = v_lane.budget_id
-                FOR NO KEY UPDATE SKIP LOCKED;
-                IF NOT FOUND THEN
-                    v_busy := true;
-                    CONTINUE;
-                END IF;
-            ELSE
-                SELECT * INTO b FROM sandboxd.budgets g WHERE g.budget_id = v_lane.budget_id
-                FOR NO KEY UPDATE;
-            END IF;
-            v_holds := true;
-            CONTINUE WHEN b.paused;
-            IF b.period <> 'total' AND date_trunc(b.period, now(), 'UTC') > b.period_began THEN
-                PERFORM sandboxd.roll_budget(b.budget_id);
-                SELECT * INTO b FROM sandboxd.budgets g WHERE g.budget_id = v_lane.budget_id;
-            END IF;
-
-            -- The usual case, in few steps: all that is picked is wanted, fits, and can be paid.
-            SELECT count(*) AS n, array_agg(p.at) AS ats, array_agg(p.task_id) AS tasks,
-                array_agg(p.fence) AS fences, array_agg(p.attempt) AS attempts,
-                array_agg(p.rank) AS ranks, array_agg(p.seq) AS seqs,
-                min(p.rank) AS first_rank, max(p.rank) AS last_rank, max(p.seq) AS last_seq,
-                array_agg(m.nanos) AS moneys, array_agg(gen_random_uuid()) AS ids,
-                array_agg(t.profile) AS profiles, array_agg(t.spec) AS specs,
-                array_agg(t.deadline_at) AS deadlines, array_agg(t.memory_mib) AS sizes,
-                sum(t.cpu_ms) AS cpu_ms, sum(t.memory_mib_s) AS memory_mib_s,
-                sum(t.wall_ms) AS wall_ms, sum(t.egress_bytes) AS egress_bytes,
-                sum(m.nanos) AS money_nanos, sum(t.memory_mib) AS memory_mib,
-                bool_or(t.cancel_requested OR coalesce(t.deadline_at <= now(), false)) AS is_over
-            INTO v_pick
-            FROM (
-                SELECT r.ctid AS at, r.task_id, r.fence, r.attempt, r.rank, r.seq
-                FROM sandboxd.task_ready r
-                WHERE r.lane = v_lane.lane AND (r.rank, r.seq) > (v_cursor.rank, v_cursor.seq)
-                ORDER BY r.lane, r.rank, r.seq LIMIT v_left
-                FOR UPDATE SKIP LOCKED
-            ) AS p JOIN sandboxd.tasks t ON t.task_id = p.task_id,
-            LATERAL (SELECT sandboxd.money(t.cpu_ms, t.memory_mib_s, 1, t.egress_bytes,
-                b.price_cpu_s, b.price_memory_gib_s, b.price_run, b.price_egress_gib) AS nanos) AS m;
-            CONTINUE WHEN v_pick.n = 0;
-            -- A comparison with a cap that is null is null: no objection.
-            IF NOT v_pick.is_over AND v_pick.memory_mib <= v_memory
-                AND (v_pick.cpu_ms <= b.cpu_ms_cap - b.cpu_ms_used - b.cpu_ms_reserved) IS NOT FALSE
-                AND (v_pick.memory_mib_s <= b.memory_mib_s_cap - b.memory_mib_s_used
-                    - b.memory_mib_s_reserved) IS NOT FALSE
-                AND (v_pick.wall_ms <= b.wall_ms_cap - b.wall_ms_used - b.wall_ms_reserved) IS NOT FALSE
-                AND (v_pick.n <= b.runs_cap - b.runs_used - b.runs_reserved) IS NOT FALSE
-                AND (v_pick.egress_bytes <= b.egress_bytes_cap - b.egress_bytes_used
-                    - b.egress_bytes_reserved) IS NOT FALSE
-                AND (v_pick.money_nanos <= b.money_nanos_cap - b.money_nanos_used
-                    - b.money_nanos_reserved) IS NOT FALSE
-            THEN
-                DELETE FROM sandboxd.task_ready r WHERE r.ctid = ANY (v_pick.ats);
-                INSERT INTO sandboxd.task_leases (task_id, fence, attempt, attempt_id, worker_id,
-                    lane, budget_id, rank, money_nanos)
-                SELECT u.task_id, u.fence, u.attempt, u.attempt_id, p_worker, v_lane.lane,
-                    v_lane.budget_id, u.rank, u.money_nanos
-                FROM unnest(v_pick.tasks, v_pick.fences, v_pick.attempts, v_pick.ids, v_pick.ranks,
-                    v_pick.moneys)
-                    AS u (task_id, fence, attempt, attempt_id, rank, money_nanos);
-                RETURN QUERY
-                SELECT u.task_id, u.fence, u.attempt, u.attempt_id, v_lane.lane, b.budget, u.profile,
-                    u.spec, u.deadline_at, u.memory_mib
-                FROM unnest(v_pick.tasks, v_pick.fences, v_pick.attempts, v_pick.ids, v_pick.ranks,
-                    v_pick.seqs, v_pick.profiles, v_pick.specs, v_pick.deadlines, v_pick.sizes)
-                    AS u (task_id, fence, attempt, attempt_id, rank, seq, profile, spec, deadline_at,
-                        memory_mib)
-                ORDER BY u.rank, u.seq;
-                UPDATE sandboxd.budgets g SET cpu_ms_reserved = g.cpu_ms_reserved + v_pick.cpu_ms,
-                    memory_mib_s_reserved = g.memory_mib_s_reserved + v_pick.memory_mib_s,
-                    wall_ms_reserved = g.wall_ms_reserved + v_pick.wall_ms,
-                    runs_reserved = g.runs_reserved + v_pick.n,
-                    egress_bytes_reserved = g.egress_bytes_reserved + v_pick.egress_bytes,
-                    money_nanos_reserved = g.money_nanos_reserved + v_pick.money_nanos
-                WHERE g.budget_id = v_lane.budget_id;
-                v_left := v_left - v_pick.n;
-                v_memory := v_memory - v_pick.memory_mib;
-                v_rank := v_pick.last_rank;
-                v_seq := v_pick.last_seq;
-                IF v_pick.first_rank < v_rank THEN
-                    SELECT max(u.seq) INTO v_seq
-                    FROM unnest(v_pick.ranks, v_pick.seqs) AS u (rank, seq) WHERE u.rank = v_rank;
-                END IF;
-                PERFORM sandboxd.move_cursor(v_lane.lane, v_rank, v_seq);
+                EXIT WHEN v_is_second_turn;
+                v_is_second_turn := true;
+                v_lane := 0;
+                v_until := coalesce(p_after_lane, 0);
                 CONTINUE;
             END IF;
+            v_setting := 'sandboxd.cursor_' || v_lane;
+            v_cursor := string_to_array(current_setting(v_setting, true), ' ');
+            v_since := v_cursor[1];
+            v_is_known := coalesce(v_since BETWEEN v_now - 500 AND v_now, false);
+            IF v_is_known THEN
+                v_rank := v_cursor[2];
+                v_seq := v_cursor[3];
+            ELSE
+                v_since := v_now;
+                SELECT f.rank, f.seq - 1 INTO v_rank, v_seq FROM sandboxd.task_ready f
+                WHERE f.lane = v_lane ORDER BY f.lane, f.rank, f.seq LIMIT 1;
+                IF NOT FOUND THEN
+                    PERFORM set_config(v_setting, '', false);
+                    CONTINUE;
+                END IF;
+            END IF;
 
-            -- Otherwise one by one. Again, in larger steps, as long as all it meets is over: a
-            -- node that finds nothing takes a rest, and must not have to rest once for each handful of
-            -- cancelled tasks.
-            v_rank := NULL;
-            v_stays := false;
-            v_limit := v_left;
-            v_over := 0;
+            -- Rank by rank, from the place where the cursor was or the first row is.
+            v_room := v_memory;
             LOOP
-                v_before := v_over;
-                FOR v_row IN
-                    WITH pick AS MATERIALIZED (
-                        SELECT r.ctid AS at, r.task_id, r.fence, r.attempt, r.rank, r.seq
+                SELECT g.budget, g.price_cpu_s, g.price_memory_gib_s, g.price_run, g.price_egress_gib
+                INTO v_budget, v_price_cpu_s, v_price_memory_gib_s, v_price_run, v_price_egress_gib
+                FROM sandboxd.budgets g
+                WHERE g.budget_id = v_budget_id AND NOT g.paused
+                    AND (g.period = 'total' OR date_trunc(g.period, now(), 'UTC') <= g.period_began)
+                FOR NO KEY UPDATE SKIP LOCKED;
+                IF NOT FOUND THEN
+                    v_is_open := sandboxd.hold_budget(v_budget_id, v_pass = 2 AND NOT v_holds);
+                    v_busy := v_busy OR v_is_open IS NULL;
+                    v_holds := v_holds OR v_is_open IS NOT NULL;
+                    EXIT WHEN v_is_open IS NOT TRUE;
+                    -- It is held, and in its present period: now it is found.
+                    CONTINUE;
+                END IF;
+                v_holds := true;
+
+                -- The usual case, in one step: all that is picked is wanted, fits, and can be paid.
+                -- Otherwise the budget's row is not updated, and nothing else happens. What was picked
+                -- comes in the order in which it was picked, for it is written down and read once more.
+                RETURN QUERY
+                WITH wanted AS MATERIALIZED (
+                    SELECT p.at, p.task_id, p.seq, p.fence, p.attempt, gen_random_uuid() AS attempt_id,
+                        t.cpu_ms, t.memory_mib_s, t.wall_ms, t.egress_bytes, t.memory_mib,
+                        sandboxd.money(t.cpu_ms, t.memory_mib_s, 1, t.egress_bytes, v_price_cpu_s,
+                            v_price_memory_gib_s, v_price_run, v_price_egress_gib) AS money_nanos,
+                        t.cancel_requested OR t.deadline_at <= now() AS is_over,
+                        t.deadline_at, t.profile, t.spec
+                    FROM (
+                        SELECT r.ctid AS at, r.task_id, r.seq, r.fence, r.attempt
                         FROM sandboxd.task_ready r
-                        WHERE r.lane = v_lane.lane AND (r.rank, r.seq) > (v_cursor.rank, v_cursor.seq)
-                        ORDER BY r.lane, r.rank, r.seq LIMIT v_limit
+                        WHERE r.lane = v_lane AND r.rank = v_rank AND r.seq > v_seq
+                        ORDER BY r.lane, r.rank, r.seq LIMIT v_left
                         FOR UPDATE SKIP LOCKED
-                    ), priced AS MATERIALIZED (
-                        SELECT p.*, t.profile, t.spec, t.deadline_at, t.memory_mib, t.cancel_requested,
-                            t.cpu_ms, t.memory_mib_s, t.wall_ms, t.egress_bytes,
-                            sandboxd.money(t.cpu_ms, t.memory_mib_s, 1, t.egress_bytes, b.price_cpu_s,
-                                b.price_memory_gib_s, b.price_run, b.price_egress_gib) AS money_nanos
-                        FROM pick p JOIN sandboxd.tasks t ON t.task_id = p.task_id
-                    ), asked AS (
-                        -- What is over takes no room from what comes after it.
-                        SELECT q.*,
-                            CASE WHEN q.cancel_requested THEN 3 WHEN q.deadline_at <= now() THEN 6
-                            -- Not even when everything that is reserved came back unused.
-                            WHEN b.on_exhausted = 'reject' AND NOT (
-                                coalesce(q.cpu_ms <= b.cpu_ms_cap - b.cpu_ms_used, true)
-                                AND coalesce(
-                                    q.memory_mib_s <= b.memory_mib_s_cap - b.memory_mib_s_used, true)
-                                AND coalesce(q.wall_ms <= b.wall_ms_cap - b.wall_ms_used, true)
-                                AND coalesce(1 <= b.runs_cap - b.runs_used, true)
-                                AND coalesce(
-                                    q.egress_bytes <= b.egress_bytes_cap - b.egress_bytes_used, true)
-                                AND coalesce(q.money_nanos <= b.money_nanos_cap - b.money_nanos_used, true)
-                            ) THEN 5 END AS over
-                        FROM priced q
-                    ), summed AS (
-                        SELECT a.*,
-                            sum(a.cpu_ms) FILTER (WHERE over IS NULL) OVER w AS s_cpu_ms,
-                            sum(a.memory_mib_s) FILTER (WHERE over IS NULL) OVER w AS s_memory_mib_s,
-                            sum(a.wall_ms) FILTER (WHERE over IS NULL) OVER w AS s_wall_ms,
-                            count(*) FILTER (WHERE over IS NULL) OVER w AS s_runs,
-                            sum(a.egress_bytes) FILTER (WHERE over IS NULL) OVER w AS s_egress_bytes,
-                            sum(a.money_nanos) FILTER (WHERE over IS NULL) OVER w AS s_money_nanos,
-                            sum(a.memory_mib) FILTER (WHERE over IS NULL) OVER w AS s_memory_mib
-                        FROM asked a WINDOW w AS (ORDER BY a.rank, a.seq)
-                    ), judged AS (
-                        SELECT s.*,
-                            -- A comparison with a cap that is null is null: no objection.
-                            s.s_runs <= v_left AND s.s_memory_mib <= v_memory
-                            AND coalesce(
-                                s.s_cpu_ms <= b.cpu_ms_cap - b.cpu_ms_used - b.cpu_ms_reserved, true)
-                            AND coalesce(s.s_memory_mib_s <= b.memory_mib_s_cap - b.memory_mib_s_used
-                                - b.memory_mib_s_reserved, true)
-                            AND coalesce(
-                                s.s_wall_ms <= b.wall_ms_cap - b.wall_ms_used - b.wall_ms_reserved, true)
-                            AND coalesce(s.s_runs <= b.runs_cap - b.runs_used - b.runs_reserved, true)
-                            AND coalesce(s.s_egress_bytes <= b.egress_bytes_cap - b.egress_bytes_used
-                                - b.egress_bytes_reserved, true)
-                            AND coalesce(s.s_money_nanos <= b.money_nanos_cap - b.money_nanos_used
-                                - b.money_nanos_reserved, true)
-                            AS fits
-                        FROM summed s
-                    ), decided AS MATERIALIZED (
-                        -- The new state of a task that ends here, 0 for a lease, -1 for one that stays.
-                        SELECT j.*, CASE WHEN j.over IS NOT NULL THEN j.over WHEN j.fits THEN 0 ELSE -1
-                            END AS fate
-                        FROM judged j
-                    ), taken AS (
-                        DELETE FROM sandboxd.task_ready
-                        WHERE ctid = ANY (ARRAY(SELECT at FROM decided WHERE fate >= 0))
-                    ), ended AS (
-                        UPDATE sandboxd.tasks t SET state = d.fate, finished_at = now(),
-                            verdict = CASE d.fate WHEN 5 THEN 'budget' WHEN 3 THEN 'cancelled' END
-                        FROM decided d WHERE d.fate > 0 AND t.task_id = d.task_id
-                    ), leased AS (
-                        INSERT INTO sandboxd.task_leases (task_id, fence, attempt, attempt_id, worker_id,
-                            lane, budget_id, rank, money_nanos)
-                        SELECT d.task_id, d.fence, d.attempt, gen_random_uuid(), p_worker, v_lane.lane,
-                            b.budget_id, d.rank, d.money_nanos
-                        FROM decided d WHERE d.fate = 0
-                        RETURNING task_id, attempt_id
-                    )
-                    SELECT d.*, l.attempt_id FROM decided d LEFT JOIN leased l ON l.task_id = d.task_id
-                    ORDER BY d.rank, d.seq
-                LOOP
-                    -- What stays ends what the cursor may pass.
-                    v_stays := v_row.fate < 0;
-                    EXIT WHEN v_stays;
-                    v_rank := v_row.rank;
-                    v_seq := v_row.seq;
-                    IF v_row.fate > 0 THEN
-                        v_over := v_over + 1;
-                        CONTINUE;
-                    END IF;
-                    task_id := v_row.task_id;
-                    fence := v_row.fence;
-                    attempt := v_row.attempt;
-                    attempt_id := v_row.attempt_id;
-                    lane := v_lane.lane;
-                    budget := b.budget;
-                    profile := v_row.profile;
-                    spec := v_row.spec;
-                    deadline_at := v_row.deadline_at;
-                    memory_mib := v_row.memory_mib;
-                    RETURN NEXT;
-                    v_left := v_left - 1;
-                    v_memory := v_memory - v_row.memory_mib;
-                    b.cpu_ms_reserved := b.cpu_ms_reserved + v_row.cpu_ms;
-                    b.memory_mib_s_reserved := b.memory_mib_s_reserved + v_row.memory_mib_s;
-                    b.wall_ms_reserved := b.wall_ms_reserved + v_row.wall_ms;
-                    b.runs_reserved := b.runs_reserved + 1;
-                    b.egress_bytes_reserved := b.egress_bytes_reserved + v_row.egress_bytes;
-                    b.money_nanos_reserved := b.money_nanos_reserved + v_row.money_nanos;
-                END LOOP;
-                EXIT WHEN v_stays OR v_left < 1 OR v_over = v_before OR v_over > 10000;
-                v_cursor.rank := v_rank;
-                v_cursor.seq := v_seq;
-                v_limit := 200;
+                    ) AS p JOIN sandboxd.tasks t ON t.task_id = p.task_id
+                ), charged AS (
+                    UPDATE sandboxd.budgets g SET cpu_ms_reserved = g.cpu_ms_reserved + s.cpu_ms,
+                        memory_mib_s_reserved = g.memory_mib_s_reserved + s.memory_mib_s,
+                        wall_ms_reserved = g.wall_ms_reserved + s.wall_ms,
+                        runs_reserved = g.runs_reserved + s.runs,
+                        egress_bytes_reserved = g.egress_bytes_reserved + s.egress_bytes,
+                        money_nanos_reserved = g.money_nanos_reserved + s.money_nanos
+                    FROM (
+                        -- Numbers that may be past what a column holds; those that fit are not.
+                        SELECT count(*) AS runs, max(w.seq) AS seq, bool_or(w.is_over) AS is_over,
+                            sum(w.cpu_ms) AS cpu_ms, sum(w.memory_mib_s) AS memory_mib_s,
+                            sum(w.wall_ms) AS wall_ms, sum(w.egress_bytes) AS egress_bytes,
+                            sum(w.money_nanos) AS money_nanos, sum(w.memory_mib) AS memory_mib
+                        FROM wanted w
+                    ) AS s
+                    WHERE g.budget_id = v_budget_id AND s.is_over IS NOT TRUE
+                        AND s.memory_mib <= v_memory
+                        AND s.cpu_ms <= g.cpu_ms_cap - g.cpu_ms_used - g.cpu_ms_reserved
+                        AND s.memory_mib_s
+                            <= g.memory_mib_s_cap - g.memory_mib_s_used - g.memory_mib_s_reserved
+                        AND s.wall_ms <= g.wall_ms_cap - g.wall_ms_used - g.wall_ms_reserved
+                        AND s.runs <= g.runs_cap - g.runs_used - g.runs_reserved
+                        AND s.egress_bytes
+                            <= g.egress_bytes_cap - g.egress_bytes_used - g.egress_bytes_reserved
+                        AND s.money_nanos
+                            <= g.money_nanos_cap - g.money_nanos_used - g.money_nanos_reserved
+                    RETURNING set_config(v_setting,
+                        concat_ws(' ', v_since, v_rank, s.seq, v_memory - s.memory_mib), false)
+                ), taken AS (
+                    DELETE FROM sandboxd.task_ready WHERE ctid = ANY (ARRAY(
+                        SELECT w.at FROM wanted w WHERE EXISTS (SELECT FROM charged)))
+                ), leased AS (
+                    INSERT INTO sandboxd.task_leases (task_id, fence, attempt, rank, worker_id, lane,
+                        budget_id, attempt_id, cpu_ms, memory_mib_s, wall_ms, egress_bytes,
+                        money_nanos, price_cpu_s, price_memory_gib_s, price_run, price_egress_gib)
+                    SELECT w.task_id, w.fence, w.attempt, v_rank, p_worker, v_lane, v_budget_id,
+                        w.attempt_id, w.cpu_ms, w.memory_mib_s, w.wall_ms, w.egress_bytes,
+                        w.money_nanos, v_price_cpu_s, v_price_memory_gib_s, v_price_run,
+                        v_price_egress_gib
+                    FROM wanted w WHERE EXISTS (SELECT FROM charged)
+                )
+                SELECT w.task_id, w.fence, w.attempt, w.attempt_id, v_lane, v_budget, w.profile,
+                    w.spec, w.deadline_at, w.memory_mib
+                FROM wanted w WHERE EXISTS (SELECT FROM charged);
+                GET DIAGNOSTICS v_count = ROW_COUNT;
+                v_left := v_left - v_count;
+                EXIT WHEN v_left < 1;
+                IF v_count > 0 THEN
+                    v_cursor := string_to_array(current_setting(v_setting), ' ');
+                    v_seq := v_cursor[3];
+                    v_memory := v_cursor[4];
+                ELSIF NOT v_is_known THEN
+                    RETURN QUERY SELECT * FROM sandboxd.lease_singly(p_worker, v_lane, v_budget_id,
+                        v_rank, v_seq, v_left, v_memory, v_room, v_setting, v_since);
+                    GET DIAGNOSTICS v_count = ROW_COUNT;
+                    v_left := v_left - v_count;
+                    v_memory := split_part(current_setting(v_setting), ' ', 4);
+                    EXIT;
+                END IF;
+                -- What comes next in the lane; or first, when nothing is behind a cursor.
+                SELECT f.rank, f.seq - 1 INTO v_rank, v_seq FROM sandboxd.task_ready f
+                WHERE f.lane = v_lane AND (f.rank, f.seq) > (v_rank, v_seq)
+                ORDER BY f.lane, f.rank, f.seq LIMIT 1;
+                IF NOT FOUND AND v_is_known AND v_count = 0 THEN
+                    SELECT f.rank, f.seq - 1 INTO v_rank, v_seq FROM sandboxd.task_ready f
+                    WHERE f.lane = v_lane ORDER BY f.lane, f.rank, f.seq LIMIT 1;
+                END IF;
+                IF NOT FOUND THEN
+                    PERFORM set_config(v_setting, '', false);
+                    EXIT;
+                END IF;
+                v_is_known := false;
             END LOOP;
-            CONTINUE WHEN v_rank IS NULL;
-            PERFORM sandboxd.move_cursor(v_lane.lane, v_rank, v_seq);
-            UPDATE sandboxd.budgets g SET cpu_ms_reserved = b.cpu_ms_reserved,
-                memory_mib_s_reserved = b.memory_mib_s_reserved,
-                wall_ms_reserved = b.wall_ms_reserved, runs_reserved = b.runs_reserved,
-                egress_bytes_reserved = b.egress_bytes_reserved,
-                money_nanos_reserved = b.money_nanos_reserved
-            WHERE g.budget_id = b.budget_id;
         END LOOP;
         EXIT WHEN v_left < p_max OR NOT v_busy;
     END LOOP;
+END
+$$;
+
+-- The same for one lane whose budget is held, from behind a rank and a seq on, task by task: some is
+-- over, or does not fit, or cannot be paid. A task that alone needs more than p_room, the memory that
+-- was left when the lane's turn came, stays, and keeps nobody behind it from being leased. Again, in
+-- larger steps, as long as some of what it meets is over: a node that finds nothing takes a rest, and
+-- must not have to rest once for each handful of cancelled tasks. Only lease() calls it, under its own
+-- settings; p_setting and p_since are of the lane's cursor, which it moves up to the first that stays.
+CREATE FUNCTION sandboxd.lease_singly(
+    p_worker int, p_lane int, p_budget_id int, p_rank smallint, p_seq bigint, p_max int,
+    p_memory_mib bigint, p_room bigint, p_setting text, p_since bigint
+) RETURNS TABLE (
+    task_id bigint, fence int, attempt smallint, attempt_id uuid, lane int, budget text, profile text,
+    spec jsonb, deadline_at timestamptz, memory_mib bigint
+)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    b sandboxd.budgets;
+    v_row record;
+    -- Up to where it has looked, and up to where nothing stays.
+    v_rank smallint := p_rank;
+    v_seq bigint := p_seq;
+    v_passed_rank smallint := p_rank;
+    v_passed_seq bigint := p_seq;
+    v_stays boolean := false;
+    v_is_full boolean := false;
+    v_left int := p_max;
+    v_memory bigint := p_memory_mib;
+    v_limit int := p_max;
+    v_over int := 0;
+    v_before int;
+BEGIN
+    SELECT * INTO b FROM sandboxd.budgets g WHERE g.budget_id = p_budget_id;
+    LOOP
+        v_before := v_over;
+        FOR v_row IN
+            WITH pick AS MATERIALIZED (
+                SELECT r.ctid AS at, r.task_id, r.fence, r.attempt, r.rank, r.seq
+                FROM sandboxd.task_ready r
+                WHERE r.lane = p_lane AND (r.rank, r.seq) > (v_rank, v_seq)
+                ORDER BY r.lane, r.rank, r.seq LIMIT v_limit
+                FOR UPDATE SKIP LOCKED
+            ), priced AS MATERIALIZED (
+                SELECT p.*, t.profile, t.spec, t.deadline_at, t.memory_mib, t.cancel_requested,
+                    t.cpu_ms, t.memory_mib_s, t.wall_ms, t.egress_bytes,
+                    t.memory_mib > p_room AS is_large,
+                    sandboxd.money(t.cpu_ms, t.memory_mib_s, 1, t.egress_bytes, b.price_cpu_s,
+                        b.price_memory_gib_s, b.price_run, b.price_egress_gib) AS money_nanos
+                FROM pick p JOIN sandboxd.tasks t ON t.task_id = p.task_id
+            ), asked AS (
+                SELECT q.*,
+                    CASE WHEN q.cancel_requested THEN 3 WHEN q.deadline_at <= now() THEN 6
+                    -- Not even when everything that is reserved came back unused.
+                    WHEN b.on_exhausted = 'reject' AND NOT (
+                        q.cpu_ms <= b.cpu_ms_cap - b.cpu_ms_used
+                        AND q.memory_mib_s <= b.memory_mib_s_cap - b.memory_mib_s_used
+                        AND q.wall_ms <= b.wall_ms_cap - b.wall_ms_used
+                        AND 1 <= b.runs_cap - b.runs_used
+                        AND q.egress_bytes <= b.egress_bytes_cap - b.egress_bytes_used
+                        AND q.money_nanos <= b.money_nanos_cap - b.money_nanos_used
+                    ) THEN 5 END AS over
+                FROM priced q
+            ), summed AS (
+                -- What is over, and what is too large, takes no room from what comes after it.
+                SELECT a.*,
+                    sum(a.cpu_ms) FILTER (WHERE a.over IS NULL AND NOT a.is_large) OVER w AS s_cpu_ms,
+                    sum(a.memory_mib_s) FILTER (WHERE a.over IS NULL AND NOT a.is_large) OVER w
+                        AS s_memory_mib_s,
+                    sum(a.wall_ms) FILTER (WHERE a.over IS NULL AND NOT a.is_large) OVER w
+                        AS s_wall_ms,
+                    count(*) FILTER (WHERE a.over IS NULL AND NOT a.is_large) OVER w AS s_runs,
+                    sum(a.egress_bytes) FILTER (WHERE a.over IS NULL AND NOT a.is_large) OVER w
+                        AS s_egress_bytes,
+                    sum(a.money_nanos) FILTER (WHERE a.over IS NULL AND NOT a.is_large) OVER w
+                        AS s_money_nanos,
+                    sum(a.memory_mib) FILTER (WHERE a.over IS NULL AND NOT a.is_large) OVER w
+                        AS s_memory_mib
+                FROM asked a WINDOW w AS (ORDER BY a.rank, a.seq)
+            ), decided AS MATERIALIZED (
+                -- The new state of a task that ends here, 0 for a lease, -1 for one that stays.
+                SELECT s.*, CASE WHEN s.over IS NOT NULL THEN s.over
+                    WHEN NOT s.is_large AND s.s_runs <= v_left AND s.s_memory_mib <= v_memory
+                        AND s.s_cpu_ms <= b.cpu_ms_cap - b.cpu_ms_used - b.cpu_ms_reserved
+                        AND s.s_memory_mib_s
+                            <= b.memory_mib_s_cap - b.memory_mib_s_used - b.memory_mib_s_reserved
+                        AND s.s_wall_ms <= b.wall_ms_cap - b.wall_ms_used - b.wall_ms_reserved
+                        AND s.s_runs <= b.runs_cap - b.runs_used - b.runs_reserved
+                        AND s.s_egress_bytes
+                            <= b.egress_bytes_cap - b.egress_bytes_used - b.egress_bytes_reserved
+                        AND s.s_money_nanos
+                            <= b.money_nanos_cap - b.money_nanos_used - b.money_nanos_reserved
+                    THEN 0 ELSE -1 END AS fate
+                FROM summed s
+            ), taken AS (
+                DELETE FROM sandboxd.task_ready
+                WHERE ctid = ANY (ARRAY(SELECT d.at FROM decided d WHERE d.fate >= 0))
+            ), ended AS (
+                UPDATE sandboxd.tasks t SET state = d.fate, finished_at = now(),
+                    verdict = CASE d.fate WHEN 5 THEN 'budget' WHEN 3 THEN 'cancelled' END
+                FROM decided d WHERE d.fate > 0 AND t.task_id = d.task_id
+            ), leased AS (
+                INSERT INTO sandboxd.task_leases (task_id, fence, attempt, rank, worker_id, lane,
+                    budget_id, attempt_id, cpu_ms, memory_mib_s, wall_ms, egress_bytes, money_nanos,
+                    price_cpu_s, price_memory_gib_s, price_run, price_egress_gib)
+                SELECT d.task_id, d.fence, d.attempt, d.rank, p_worker, p_lane, p_budget_id,
+                    gen_random_uuid(), d.cpu_ms, d.memory_mib_s, d.wall_ms, d.egress_bytes,
+                    d.money_nanos, b.price_cpu_s, b.price_memory_gib_s, b.price_run, b.price_egress_gib
+                FROM decided d WHERE d.fate = 0
+                RETURNING task_id, attempt_id
+            )
+            SELECT d.*, l.attempt_id FROM decided d LEFT JOIN leased l ON l.task_id = d.task_id
+            ORDER BY d.rank, d.seq
+        LOOP
+            v_rank := v_row.rank;
+            v_seq := v_row.seq;
+            IF v_row.fate < 0 THEN
+                v_stays := true;
+                v_is_full := v_is_full OR NOT v_row.is_large;
+                CONTINUE;
+            END IF;
+            IF NOT v_stays THEN
+                v_passed_rank := v_rank;
+                v_passed_seq := v_seq;
+            END IF;
+            IF v_row.fate > 0 THEN
+                v_over := v_over + 1;
+                CONTINUE;
+            END IF;
+            task_id := v_row.task_id;
+            fence := v_row.fence;
+            attempt := v_row.attempt;
+            attempt_id := v_row.attempt_id;
+            lane := p_lane;
+            budget := b.budget;
+            profile := v_row.profile;
+            spec := v_row.spec;
+            deadline_at := v_row.deadline_at;
+            memory_mib := v_row.memory_mib;
+            RETURN NEXT;
+            v_left := v_left - 1;
+            v_memory := v_memory - v_row.memory_mib;
+            b.cpu_ms_reserved := b.cpu_ms_reserved + v_row.cpu_ms;
+            b.memory_mib_s_reserved := b.memory_mib_s_reserved + v_row.memory_mib_s;
+            b.wall_ms_reserved := b.wall_ms_reserved + v_row.wall_ms;
+            b.runs_reserved := b.runs_reserved + 1;
+            b.egress_bytes_reserved := b.egress_bytes_reserved + v_row.egress_bytes;
+            b.money_nanos_reserved := b.money_nanos_reserved + v_row.money_nanos;
+        END LOOP;
+        EXIT WHEN v_is_full OR v_left < 1 OR v_over = v_before OR v_over > 10000;
+        v_limit := 200;
+    END LOOP;
+    UPDATE sandboxd.budgets g SET cpu_ms_reserved = b.cpu_ms_reserved,
+        memory_mib_s_reserved = b.memory_mib_s_reserved, wall_ms_reserved = b.wall_ms_reserved,
+        runs_reserved = b.runs_reserved, egress_bytes_reserved = b.egress_bytes_reserved,
+        money_nanos_reserved = b.money_nanos_reserved
+    WHERE g.budget_id = p_budget_id AND v_left < p_max;
+    PERFORM set_config(p_setting,
+        concat_ws(' ', p_since, v_passed_rank, v_passed_seq, v_memory), false);
 END
 $$;
 
@@ -433,8 +510,11 @@ BEGIN
     VALUES (v_task, v_lane, p_profile, 1, p_cpu_ms, v_memory_mib_s, p_wall_ms, p_egress_bytes,
         p_memory_mib, p_spec);
     INSERT INTO sandboxd.task_leases (task_id, fence, attempt, attempt_id, worker_id, lane, budget_id,
-        rank, money_nanos)
-    VALUES (v_task, 1, 1, p_attempt_id, p_worker, v_lane, b.budget_id, 0, v_money);
+        rank, cpu_ms, memory_mib_s, wall_ms, egress_bytes, money_nanos, price_cpu_s,
+        price_memory_gib_s, price_run, price_egress_gib)
+    VALUES (v_task, 1, 1, p_attempt_id, p_worker, v_lane, b.budget_id, 0, p_cpu_ms, v_memory_mib_s,
+        p_wall_ms, p_egress_bytes, v_money, b.price_cpu_s, b.price_memory_gib_s, b.price_run,
+        b.price_egress_gib);
     UPDATE sandboxd.budgets g SET cpu_ms_reserved = cpu_ms_reserved + p_cpu_ms,
         memory_mib_s_reserved = memory_mib_s_reserved + v_memory_mib_s,
         wall_ms_reserved = wall_ms_reserved + p_wall_ms, runs_reserved = runs_reserved + 1,

@@ -2,7 +2,7 @@
 --
 -- How attempts end. Everything that ends one goes through settle(): the fence decides, the history is
 -- written, the task ends or comes back, the budget gets back what was reserved and pays what was used,
--- all in one statement or not at all.
+-- all in one call or not at all.
 
 -- What becomes of a task after an attempt: 0 it comes back, else the state it ends in. The table of
 -- this function is that of TaskFate.swift; a test holds the two together.
@@ -23,8 +23,9 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
 $$;
 
 -- Settles attempts, fenced: an attempt whose lease is gone changes nothing and is not in the answer.
--- An attempt is never charged more than it reserved (its limits), whatever the figures say; the report
--- keeps the figures. The verdict 'snoozed' gives the task back without counting the attempt.
+-- An attempt is never charged more than it reserved (its limits), whatever the figures say, and by the
+-- prices of the moment at which it was leased; the report keeps the figures. The verdict 'snoozed' gives
+-- the task back without counting the attempt. Figures that p_charged_from says nothing of are measured.
 CREATE FUNCTION sandboxd.settle(
     p_tasks bigint[], p_fences int[], p_verdicts text[], p_exit_codes int[], p_cpu_ms bigint[],
     p_memory_mib_s bigint[], p_wall_ms bigint[], p_egress_bytes bigint[], p_charged_from text[],
@@ -38,90 +39,105 @@ SET enable_mergejoin = off
 SET jit = off
 AS $$
 #variable_conflict use_column
+DECLARE
+    v_sums record;
+    -- The places in the batch of those that count, and which attempts of their tasks they are.
+    v_places bigint[];
+    v_attempts smallint[];
+    v_is_ok boolean := true;
 BEGIN
+    -- Leases first: the fence decides, and all that follows is about what was released here. Each
+    -- attempt goes into the history as it is released. Then budgets, in the same order in every batch:
+    -- two that share some never wait for each other in a circle.
+    FOR v_sums IN
+        WITH released AS (
+            DELETE FROM sandboxd.task_leases l
+            USING unnest(p_tasks, p_verdicts) WITH ORDINALITY AS g (task_id, verdict, place)
+            WHERE l.task_id = g.task_id AND l.fence = p_fences[g.place]
+            RETURNING l.task_id, l.fence, l.attempt, l.worker_id, l.budget_id, l.leased_at,
+                l.attempt_id, l.cpu_ms, l.memory_mib_s, l.wall_ms, l.egress_bytes, l.money_nanos,
+                g.place, g.verdict,
+                least(greatest(p_cpu_ms[g.place], 0), l.cpu_ms) AS paid_cpu_ms,
+                least(greatest(p_memory_mib_s[g.place], 0), l.memory_mib_s) AS paid_memory_mib_s,
+                least(greatest(p_wall_ms[g.place], 0), l.wall_ms) AS paid_wall_ms,
+                (g.verdict NOT IN ('snoozed', 'engine_error'))::int AS paid_runs,
+                least(greatest(p_egress_bytes[g.place], 0), l.egress_bytes) AS paid_egress_bytes,
+                least(l.money_nanos, sandboxd.money(least(greatest(p_cpu_ms[g.place], 0), l.cpu_ms),
+                    least(greatest(p_memory_mib_s[g.place], 0), l.memory_mib_s),
+                    (g.verdict NOT IN ('snoozed', 'engine_error'))::int,
+                    least(greatest(p_egress_bytes[g.place], 0), l.egress_bytes), l.price_cpu_s,
+                    l.price_memory_gib_s, l.price_run, l.price_egress_gib)) AS paid_money_nanos
+        ), history AS (
+            INSERT INTO sandboxd.task_attempts (task_id, fence, attempt, attempt_id, worker_id,
+                budget_id, leased_at, verdict, exit_code, cpu_ms, memory_mib_s, wall_ms, runs,
+                egress_bytes, money_nanos, charged_from, report)
+            SELECT r.task_id, r.fence, r.attempt, r.attempt_id, r.worker_id, r.budget_id, r.leased_at,
+                r.verdict, p_exit_codes[r.place], r.paid_cpu_ms, r.paid_memory_mib_s, r.paid_wall_ms,
+                r.paid_runs, r.paid_egress_bytes, r.paid_money_nanos,
+                coalesce(p_charged_from[r.place], 'measured'), p_reports[r.place]::json
+            FROM released r
+        )
+        SELECT r.budget_id, sum(r.cpu_ms) AS cpu_ms, sum(r.memory_mib_s) AS memory_mib_s,
+            sum(r.wall_ms) AS wall_ms, count(*) AS runs, sum(r.egress_bytes) AS egress_bytes,
+            sum(r.money_nanos) AS money_nanos, sum(r.paid_cpu_ms) AS paid_cpu_ms,
+            sum(r.paid_memory_mib_s) AS paid_memory_mib_s, sum(r.paid_wall_ms) AS paid_wall_ms,
+            sum(r.paid_runs) AS paid_runs, sum(r.paid_egress_bytes) AS paid_egress_bytes,
+            sum(r.paid_money_nanos) AS paid_money_nanos, bool_and(r.verdict = 'ok') AS is_ok,
+            array_agg(r.place) AS places, array_agg(r.attempt) AS attempts
+        FROM released r GROUP BY r.budget_id ORDER BY r.budget_id
+    LOOP
+        UPDATE sandboxd.budgets b SET
+            cpu_ms_reserved = b.cpu_ms_reserved - v_sums.cpu_ms,
+            cpu_ms_used = b.cpu_ms_used + v_sums.paid_cpu_ms,
+            memory_mib_s_reserved = b.memory_mib_s_reserved - v_sums.memory_mib_s,
+            memory_mib_s_used = b.memory_mib_s_used + v_sums.paid_memory_mib_s,
+            wall_ms_reserved = b.wall_ms_reserved - v_sums.wall_ms,
+            wall_ms_used = b.wall_ms_used + v_sums.paid_wall_ms,
+            runs_reserved = b.runs_reserved - v_sums.runs,
+            runs_used = b.runs_used + v_sums.paid_runs,
+            egress_bytes_reserved = b.egress_bytes_reserved - v_sums.egress_bytes,
+            egress_bytes_used = b.egress_bytes_used + v_sums.paid_egress_bytes,
+            money_nanos_reserved = b.money_nanos_reserved - v_sums.money_nanos,
+            money_nanos_used = b.money_nanos_used + v_sums.paid_money_nanos
+        WHERE b.budget_id = v_sums.budget_id;
+        v_is_ok := v_is_ok AND v_sums.is_ok;
+        v_places := v_places || v_sums.places;
+        v_attempts := v_attempts || v_sums.attempts;
+    END LOOP;
+
+    -- Then tasks. When all have succeeded, which is the usual case, no rule is needed.
+    IF v_is_ok THEN
+        RETURN QUERY
+        UPDATE sandboxd.tasks t SET state = 1, verdict = 'ok', finished_at = now(),
+            attempts = t.attempts + 1, last_fence = p_fences[u.place],
+            exit_code = p_exit_codes[u.place]
+        FROM unnest(v_places) AS u (place) WHERE t.task_id = p_tasks[u.place]
+        RETURNING t.task_id, t.last_fence, t.state;
+        RETURN;
+    END IF;
     RETURN QUERY
-    WITH given AS MATERIALIZED (
-        SELECT * FROM unnest(p_tasks, p_fences, p_verdicts, p_exit_codes, p_cpu_ms, p_memory_mib_s,
-            p_wall_ms, p_egress_bytes, p_charged_from, p_reports)
-            AS g (task_id, fence, verdict, exit_code, cpu_ms, memory_mib_s, wall_ms, egress_bytes,
-                charged_from, report)
-    ), released AS (
-        DELETE FROM sandboxd.task_leases l USING given g
-        WHERE l.task_id = g.task_id AND l.fence = g.fence
-        RETURNING l.task_id, l.fence, l.attempt, l.attempt_id, l.worker_id, l.lane, l.budget_id,
-            l.leased_at, l.money_nanos, g.verdict, g.exit_code, g.cpu_ms, g.memory_mib_s, g.wall_ms,
-            g.egress_bytes, g.charged_from, g.report
-    ), ended AS MATERIALIZED (
-        UPDATE sandboxd.tasks t SET
-            attempts = t.attempts + (r.verdict <> 'snoozed')::int,
-            last_fence = r.fence,
-            verdict = r.verdict,
-            exit_code = r.exit_code,
-            state = sandboxd.fate(r.verdict, t.cancel_requested, t.retry_on, r.attempt,
+    WITH ended AS (
+        UPDATE sandboxd.tasks t SET verdict = p_verdicts[u.place],
+            attempts = t.attempts + (p_verdicts[u.place] <> 'snoozed')::int,
+            last_fence = p_fences[u.place], exit_code = p_exit_codes[u.place],
+            state = sandboxd.fate(p_verdicts[u.place], t.cancel_requested, t.retry_on, u.attempt,
                 t.max_attempts, t.deadline_at),
-            finished_at = CASE WHEN sandboxd.fate(r.verdict, t.cancel_requested, t.retry_on,
-                r.attempt, t.max_attempts, t.deadline_at) > 0 THEN now() END
-        FROM released r WHERE t.task_id = r.task_id
-        RETURNING r.task_id, r.fence, r.attempt, r.attempt_id, r.worker_id, r.lane, r.budget_id,
-            r.leased_at, r.money_nanos, r.verdict, r.exit_code, r.charged_from, r.report, t.state,
-            t.rank, t.cpu_ms, t.memory_mib_s, t.wall_ms, t.egress_bytes,
-            least(greatest(r.cpu_ms, 0), t.cpu_ms) AS paid_cpu_ms,
-            least(greatest(r.memory_mib_s, 0), t.memory_mib_s) AS paid_memory_mib_s,
-            least(greatest(r.wall_ms, 0), t.wall_ms) AS paid_wall_ms,
-            least(greatest(r.egress_bytes, 0), t.egress_bytes) AS paid_egress_bytes,
-            CASE WHEN r.verdict IN ('snoozed', 'engine_error') THEN 0 ELSE 1 END AS paid_runs
-    -- The same order in every batch: two that share budgets never wait for each other in a circle.
-    ), accounts AS MATERIALIZED (
-        SELECT b.budget_id, b.price_cpu_s, b.price_memory_gib_s, b.price_run, b.price_egress_gib
-        FROM sandboxd.budgets b WHERE b.budget_id IN (SELECT e.budget_id FROM ended e)
-        ORDER BY b.budget_id FOR NO KEY UPDATE
-    ), priced AS MATERIALIZED (
-        SELECT e.*, least(e.money_nanos, sandboxd.money(e.paid_cpu_ms, e.paid_memory_mib_s,
-            e.paid_runs, e.paid_egress_bytes, a.price_cpu_s, a.price_memory_gib_s, a.price_run,
-            a.price_egress_gib)) AS paid_money_nanos
-        FROM ended e JOIN accounts a ON a.budget_id = e.budget_id
-    ), history AS (
-        INSERT INTO sandboxd.task_attempts (task_id, fence, attempt, attempt_id, worker_id, budget_id,
-            leased_at, verdict, exit_code, cpu_ms, memory_mib_s, wall_ms, runs, egress_bytes,
-            money_nanos, charged_from, report)
-        SELECT p.task_id, p.fence, p.attempt, p.attempt_id, p.worker_id, p.budget_id, p.leased_at,
-            p.verdict, p.exit_code, p.paid_cpu_ms, p.paid_memory_mib_s, p.paid_wall_ms, p.paid_runs,
-            p.paid_egress_bytes, p.paid_money_nanos, p.charged_from, p.report::json
-        FROM priced p
+            finished_at = CASE WHEN sandboxd.fate(p_verdicts[u.place], t.cancel_requested,
+                t.retry_on, u.attempt, t.max_attempts, t.deadline_at) > 0 THEN now() END
+        FROM unnest(v_places, v_attempts) AS u (place, attempt)
+        WHERE t.task_id = p_tasks[u.place]
+        RETURNING t.task_id, t.last_fence, t.state, t.verdict, t.lane, t.rank, u.attempt
     ), again AS (
         INSERT INTO sandboxd.task_delayed (run_at, task_id, lane, rank, fence, attempt)
-        SELECT now() + sandboxd.backoff(e.attempt, e.verdict), e.task_id, e.lane, e.rank, e.fence + 1,
-            e.attempt + 1
+        SELECT now() + sandboxd.backoff(e.attempt, e.verdict), e.task_id, e.lane, e.rank,
+            e.last_fence + 1, e.attempt + 1
         FROM ended e WHERE e.state = 0 AND e.verdict <> 'snoozed'
     ), back AS (
         INSERT INTO sandboxd.task_ready (lane, rank, task_id, fence, attempt)
-        SELECT e.lane, e.rank, e.task_id, e.fence + 1, e.attempt
+        SELECT e.lane, e.rank, e.task_id, e.last_fence + 1, e.attempt
         FROM ended e WHERE e.state = 0 AND e.verdict = 'snoozed'
-    ), sums AS (
-        SELECT p.budget_id, sum(p.cpu_ms) AS cpu_ms, sum(p.memory_mib_s) AS memory_mib_s,
-            sum(p.wall_ms) AS wall_ms, count(*) AS runs, sum(p.egress_bytes) AS egress_bytes,
-            sum(p.money_nanos) AS money_nanos, sum(p.paid_cpu_ms) AS paid_cpu_ms,
-            sum(p.paid_memory_mib_s) AS paid_memory_mib_s, sum(p.paid_wall_ms) AS paid_wall_ms,
-            sum(p.paid_runs) AS paid_runs, sum(p.paid_egress_bytes) AS paid_egress_bytes,
-            sum(p.paid_money_nanos) AS paid_money_nanos
-        FROM priced p GROUP BY p.budget_id
-    ), settled AS (
-        UPDATE sandboxd.budgets b SET
-            cpu_ms_reserved = b.cpu_ms_reserved - s.cpu_ms,
-            cpu_ms_used = b.cpu_ms_used + s.paid_cpu_ms,
-            memory_mib_s_reserved = b.memory_mib_s_reserved - s.memory_mib_s,
-            memory_mib_s_used = b.memory_mib_s_used + s.paid_memory_mib_s,
-            wall_ms_reserved = b.wall_ms_reserved - s.wall_ms,
-            wall_ms_used = b.wall_ms_used + s.paid_wall_ms,
-            runs_reserved = b.runs_reserved - s.runs,
-            runs_used = b.runs_used + s.paid_runs,
-            egress_bytes_reserved = b.egress_bytes_reserved - s.egress_bytes,
-            egress_bytes_used = b.egress_bytes_used + s.paid_egress_bytes,
-            money_nanos_reserved = b.money_nanos_reserved - s.money_nanos,
-            money_nanos_used = b.money_nanos_used + s.paid_money_nanos
-        FROM sums s WHERE b.budget_id = s.budget_id
     )
-    SELECT e.task_id, e.fence, e.state FROM ended e;
+    SELECT e.task_id, e.last_fence, e.state FROM ended e;
 END
 $$;
 
@@ -135,8 +151,7 @@ LANGUAGE plpgsql AS $$
 BEGIN
     -- Not a plain SQL function: that would be planned anew with each call.
     RETURN QUERY SELECT * FROM sandboxd.settle(p_tasks, p_fences, p_verdicts, p_exit_codes, p_cpu_ms,
-        p_memory_mib_s, p_wall_ms, p_egress_bytes,
-        array_fill('measured'::text, ARRAY[coalesce(cardinality(p_tasks), 0)]), p_reports);
+        p_memory_mib_s, p_wall_ms, p_egress_bytes, NULL, p_reports);
 END
 $$;
 

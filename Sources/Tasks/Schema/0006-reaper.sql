@@ -3,11 +3,13 @@
 -- What keeps the tables honest while workers come and go. Every function may be called by several
 -- nodes at once.
 
--- Takes away the leases of workers that are over: retired, silent past their lease, or in p_stale, which
--- the caller has watched not to beat by his own clock (p_stale_beats is what he saw). What they used is
--- what their last heartbeat said. Answers the attempts it settled.
+-- Takes away the leases of workers that are over: retired, or silent. Silent are those in p_silent, which
+-- the caller has watched not to beat for long enough by his own clock, if they still have the count of
+-- heartbeats that he saw (p_beats). Who watches nobody leaves both out: then a worker is silent when its
+-- lease is past by the server's clock, by which all are when somebody sets it forward. What the lost
+-- attempts used is what their last heartbeat said. Answers those it settled.
 CREATE FUNCTION sandboxd.sweep(
-    p_limit int DEFAULT 1000, p_stale int[] DEFAULT '{}', p_stale_beats bigint[] DEFAULT '{}'
+    p_limit int DEFAULT 1000, p_silent int[] DEFAULT NULL, p_beats bigint[] DEFAULT NULL
 ) RETURNS TABLE (task_id bigint, fence int, state smallint)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -23,9 +25,9 @@ BEGIN
     UPDATE sandboxd.workers w SET retired = true, waiting = false
     WHERE w.worker_id IN (
         SELECT o.worker_id FROM sandboxd.workers o
-        WHERE NOT o.retired AND (o.lease_until < now() OR EXISTS (
-            SELECT FROM unnest(p_stale, p_stale_beats) AS s (worker_id, beats)
-            WHERE s.worker_id = o.worker_id AND s.beats = o.beats))
+        WHERE NOT o.retired AND CASE WHEN p_silent IS NULL THEN o.lease_until < now() ELSE EXISTS (
+            SELECT FROM unnest(p_silent, p_beats) AS s (worker_id, beats)
+            WHERE s.worker_id = o.worker_id AND s.beats = o.beats) END
         FOR UPDATE SKIP LOCKED);
     SELECT array_agg(l.task_id), array_agg(l.fence), array_agg(l.beat_cpu_ms),
         array_agg(l.beat_memory_mib_s), array_agg(l.beat_wall_ms), array_agg(l.beat_egress_bytes)

@@ -151,6 +151,7 @@ extension QueueDriver {
             place: .leased(worker: worker)
         )
         entry.reserved = asked
+        entry.prices = account.prices
         entry.isUntouched = false
         account.reserved = account.reserved + asked
         change { [entry, account] model in
@@ -290,28 +291,31 @@ extension QueueDriver {
     /// Workers fall silent, by the server's clock or a watcher's, and their leases are taken away.
     func sweep() async throws {
         let silent = random.oneIn(2) ? [try anyWorker()] : []
-        let stale = random.oneIn(3) ? [try anyWorker()] : []
-        let hasBeaten = random.oneIn(3)
-        note("sweep, with \(silent) silent and \(stale) stale, which has beaten: \(hasBeaten)")
-        _ = try await connection.rows(
-            """
-            UPDATE sandboxd.workers SET lease_until = now() - interval '1 second'
-            WHERE worker_id = ANY ($1::int[])
-            """,
-            ArrayLiteral.integers(silent)
-        )
-        let rows = try await connection.rows(
-            """
-            SELECT * FROM sandboxd.sweep(1000, $1::int[], ARRAY(SELECT w.beats - $2::int
-                FROM unnest($1::int[]) AS s (id) JOIN sandboxd.workers w ON w.worker_id = s.id))
-            """,
-            ArrayLiteral.integers(stale),
-            hasBeaten ? "1" : "0"
-        )
+        let isWatched = random.oneIn(2)
+        let hasBeaten = isWatched && random.oneIn(3)
+        note("sweep \(silent), watched: \(isWatched), has beaten: \(hasBeaten)")
+        let rows: Rows
+        if isWatched {
+            rows = try await connection.rows(
+                """
+                SELECT * FROM sandboxd.sweep(1000, $1::int[], ARRAY(SELECT w.beats - $2::int
+                    FROM unnest($1::int[]) AS s (id) JOIN sandboxd.workers w ON w.worker_id = s.id))
+                """,
+                ArrayLiteral.integers(silent),
+                hasBeaten ? "1" : "0"
+            )
+        } else {
+            _ = try await connection.rows(
+                """
+                UPDATE sandboxd.workers SET lease_until = now() - interval '1 second'
+                WHERE worker_id = ANY ($1::int[])
+                """,
+                ArrayLiteral.integers(silent)
+            )
+            rows = try await connection.rows("SELECT * FROM sandboxd.sweep()")
+        }
         let fates = change { model in
-            for worker in silent + (hasBeaten ? [] : stale) {
-                model.workers[worker]?.isRetired = true
-            }
+            for worker in hasBeaten ? [] : silent { model.workers[worker]?.isRetired = true }
             return model.sweep()
         }
         try await expectFates(rows, fates)

@@ -29,8 +29,9 @@ struct QueueModel {
         var attempts = 0
         var lastFence = 0
         var verdict: String?
-        /// What the present lease reserved, and what its heartbeat said.
+        /// What the present lease reserved, at which prices, and what its heartbeat said.
         var reserved = Units()
+        var prices = Prices()
         var beat = Units()
         /// Still in the place where it was put first.
         var isUntouched = true
@@ -130,6 +131,7 @@ struct QueueModel {
             guard var account = accounts[lane.budget], !account.isPaused else { continue }
             account.roll()
             var rest = lane.tasks[...]
+            let room = memory
             var step = left
             var isDone = false
             while !isDone {
@@ -148,13 +150,15 @@ struct QueueModel {
                     {
                         task.place = .leased(worker: worker)
                         task.reserved = asked
+                        task.prices = account.prices
                         task.beat = Units()
                         account.reserved = account.reserved + asked
                         memory -= task.memoryMiB
                         left -= 1
                         keys.append(task.key)
                     } else {
-                        isFull = true
+                        // What is too large for the node as it is stays, and blocks nobody.
+                        isFull = isFull || task.memoryMiB <= room
                         continue
                     }
                     task.isUntouched = false
@@ -194,7 +198,7 @@ struct QueueModel {
             guard var task = tasks[ending.key.task], var account = accounts[task.budget] else {
                 continue
             }
-            let paid = Self.paid(ending, task.reserved, account.prices)
+            let paid = Self.paid(ending, task.reserved, task.prices)
             account.reserved = account.reserved - task.reserved
             account.used = account.used + paid
             accounts[task.budget] = account
@@ -225,7 +229,7 @@ struct QueueModel {
         return fates
     }
 
-    /// What an attempt is charged: never more than it reserved.
+    /// What an attempt is charged: never more than it reserved, and by the prices of that moment.
     private static func paid(_ ending: Ending, _ most: Units, _ prices: Prices) -> Units {
         func bounded(_ value: Int, _ most: Int) -> Int { min(max(value, 0), most) }
         var paid = Units(
