@@ -100,7 +100,7 @@ package struct Dialer: Sendable {
             .connectTimeout(connectLimit)
             .channelOption(.autoRead, value: false)
             .channelOption(.allowRemoteHalfClosure, value: true)
-            .channelOption(.socketOption(.tcp_nodelay), value: 1)
+            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
             .channelInitializer(prepare)
             .connect(to: socket)
         let rest = addresses.dropFirst()
