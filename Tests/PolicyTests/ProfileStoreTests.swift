@@ -12,7 +12,8 @@ import Testing
             #expect(policy.name == name)
             #expect(policy.image == (name == "browser" ? "browser" : "code"))
             #expect(policy.engines.first == .native)
-            #expect(policy.network == .none)
+            #expect(policy.network.open == nil)
+            #expect((policy.network == .none) == (name != "browser"))
             #expect(policy.capabilities.isEmpty)
             #expect(policy.workingDirectory == "/workspace")
             let file = "\(Fixture.directory)/\(name).yaml"

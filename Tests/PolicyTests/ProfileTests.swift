@@ -230,13 +230,33 @@ import Testing
             Mistake(
                 "network: none",
                 "network: host",
-                "sample.yaml:21: network: \"host\" is no network; write none"
+                "sample.yaml:21: network: \"host\" is no network; write none, or a section"
             ),
             Mistake(
                 "network: none",
                 "network: [\"example.com:443\"]",
-                "sample.yaml:21: network: is an allow-list, which this version cannot enforce"
-                    + " yet; write none: the job has its own loopback and nothing else"
+                "sample.yaml:21: network: is no section; write \"key: value\" lines below it"
+            ),
+            Mistake(
+                "network: none",
+                "network: {allow: [], ask: []}",
+                "sample.yaml:21: network.bytes: is missing; add it, for nothing has a default"
+            ),
+            Mistake(
+                "network: none",
+                "network: {allow: [\"example.com\"], ask: [], bytes: 1MiB}",
+                "sample.yaml:21: network.allow[0]: the port is missing; write example.com:443 or"
+                    + " \"*:443\""
+            ),
+            Mistake(
+                "network: none",
+                "network: {allow: [], ask: [\"*:0\"], bytes: 1MiB}",
+                "sample.yaml:21: network.ask[0]: '0' is no port; write example.com:443 or \"*:443\""
+            ),
+            Mistake(
+                "network: none",
+                "network: {allow: [], ask: [], bytes: 0}",
+                "sample.yaml:21: network.bytes: \"0\" is no cap; write 1B to 1024TiB"
             ),
             Mistake(
                 "capabilities: []",

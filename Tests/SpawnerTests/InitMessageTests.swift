@@ -102,7 +102,7 @@ struct InitMessageTests {
 
     @Test("only init's own messages decode: no type of the daemon's, and none that is unknown")
     func types() {
-        let own = [SBX_READY, SBX_FAILED, SBX_ENDED, SBX_ARTIFACT, SBX_REFUSED, SBX_BYE]
+        let own = [SBX_READY, SBX_FAILED, SBX_ENDED, SBX_ARTIFACT, SBX_REFUSED, SBX_BYE, SBX_LISTENER]
         let known = Set(own.map { $0.rawValue })
         for type in UInt32(0)...70 where !known.contains(type) {
             #expect(Forgery.message(Forgery.bytes(type, sbx_header())) == nil)
@@ -110,7 +110,7 @@ struct InitMessageTests {
         #expect(Forgery.message(Forgery.bytes(0xffff, sbx_header())) == nil)
     }
 
-    @Test("a step that nobody knows does not decode", arguments: [-1, 33, 1000, Int32.max, .min])
+    @Test("a step that nobody knows does not decode", arguments: [-1, 34, 1000, Int32.max, .min])
     func unknownStep(step: Int32) {
         let bytes = Forgery.bytes(
             SBX_FAILED.rawValue,

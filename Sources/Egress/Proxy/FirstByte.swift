@@ -32,6 +32,14 @@ final class FirstByte: ChannelInboundHandler, RemovableChannelHandler {
         context.fireChannelInactive()
     }
 
+    /// A client that says nothing any more, and has not said what it wants, is gone.
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if !isKnown, case ChannelEvent.inputClosed? = event as? ChannelEvent {
+            context.close(promise: nil)
+        }
+        context.fireUserInboundEventTriggered(event)
+    }
+
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard !isKnown else {
             context.fireChannelRead(data)

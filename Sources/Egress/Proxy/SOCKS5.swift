@@ -60,6 +60,17 @@ final class SOCKS5: ChannelInboundHandler, RemovableChannelHandler {
         }
     }
 
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        switch state {
+        case .greeting, .request:
+            if case ChannelEvent.inputClosed? = event as? ChannelEvent {
+                context.close(promise: nil)
+            }
+        case .connecting, .tunnel, .over: break
+        }
+        context.fireUserInboundEventTriggered(event)
+    }
+
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         context.close(promise: nil)
     }

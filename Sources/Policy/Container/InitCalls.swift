@@ -24,7 +24,8 @@ enum InitCalls {
             why: "Namespaces, mounts, the sandbox's loopback and the socket of its proxy.",
             names: [
                 "bind", "chdir", "fchmod", "fchown", "fchownat", "getdents64", "ioctl", "listen",
-                "mkdirat", "mount", "openat", "openat2", "pivot_root", "sendfile", "sethostname", "statfs", "statx",
+                "mkdirat", "mount", "openat", "openat2", "pivot_root", "sendfile", "sethostname",
+                "statfs", "statx",
                 "symlinkat", "umask", "umount2", "unlinkat", "unshare",
             ]
         ),

@@ -45,7 +45,7 @@ package enum PolicyProse {
                 "reach any network but, by a proxy on its own loopback and for at most "
                     + "\(ByteSize.written(egress.bytes)),\n"
                     + (egress.allow.map { "    \($0)" }
-                        + egress.ask.map { "    \($0), when the request asks for it" })
+                    + egress.ask.map { "    \($0), when the request asks for it" })
                     .joined(separator: "\n")
             }
         let capabilities = policy.capabilities.names

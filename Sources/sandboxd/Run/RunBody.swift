@@ -17,7 +17,9 @@ enum RunBody {
         body["artifacts"] = .bool(options.out != nil || options.json)
         if options.stdin { body["stdin_stream"] = .bool(true) }
         if let engine = options.engine { body["engine"] = .string(engine) }
-        if !options.allowed.isEmpty { body["allow"] = .array(options.allowed.map(JSONValue.string)) }
+        if !options.allowed.isEmpty {
+            body["allow"] = .array(options.allowed.map(JSONValue.string))
+        }
         if let budget = options.budget { body["budget"] = .string(budget) }
         if let key = options.key { body["key"] = .string(key) }
         return .object(body)
