@@ -91,6 +91,14 @@ import Testing
         #expect(program.action(54, 3, 0, 64) == Self.refused, "tables of packet filters")
         #expect(program.action(54, 3, 41, 64) == Self.refused, "the same for IPv6")
         #expect(program.action(54, 3, 1, 9) == .allow, "SO_KEEPALIVE")
+        // TIOCSTI, SIOCSIFFLAGS, SIOCSIFVLAN, SIOCBRADDBR, SIOCDEVPRIVATE, SIOCETHTOOL
+        for request: UInt64 in [0x5412, 0x8914, 0x8983, 0x89a0, 0x89f0, 0x8946, 0xf_0000_8914] {
+            #expect(program.action(16, 3, request) == Self.refused, "\(request)")
+        }
+        // TCGETS, FIONREAD, SIOCGIFCONF, SIOCGIFFLAGS
+        for request: UInt64 in [0x5401, 0x541b, 0x8912, 0x8913] {
+            #expect(program.action(16, 3, request) == .allow, "\(request)")
+        }
     }
 
     @Test("chroot is for profiles with nested namespaces alone")

@@ -19,6 +19,7 @@ from .addresses import checked
 from .chromium import Chromium
 from .errors import PageFailed, Refused, TimedOut
 from .page import Crashed, Page
+from .pipe import CallFailed
 
 OUT = "/workspace/out"
 COMMANDS = {
@@ -159,6 +160,8 @@ def act(page, options, line, clock):
     clock.passed("load")
     try:
         data, further = action(page, options, deadline)
+    except CallFailed as error:
+        raise failure or error from None
     except TimedOut as error:
         raise failure or TimedOut(f"the page did not let itself be read: {error}") from None
     with open(os.path.join(OUT, name), "wb") as file:

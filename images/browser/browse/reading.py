@@ -5,6 +5,9 @@ It runs in a world of its own: the page's document is there, and nothing that it
 in the place of JavaScript's own functions.
 """
 
+from .errors import PageFailed
+from .pipe import CallFailed
+
 TEXT = """() => {
   const body = document.body;
   if (!body) return document.documentElement ? document.documentElement.textContent : "";
@@ -48,7 +51,20 @@ SELECTOR = """(selector) => new Promise((resolve, reject) => {
 
 
 def run(page, function, arguments=(), deadline=None):
-    """Calls a JavaScript function in the page, in a world of its own; answers its value."""
+    """Calls a JavaScript function in the page, in a world of its own; answers its value.
+
+    A page that goes on to another document meanwhile takes that world with it: then the next one
+    is read, a few times.
+    """
+    for attempt in range(5):
+        try:
+            return run_once(page, function, arguments, deadline)
+        except CallFailed:
+            if attempt == 4:
+                raise
+
+
+def run_once(page, function, arguments, deadline):
     frame = page.target
     world = page.call("Page.createIsolatedWorld", {"frameId": frame, "worldName": "browse"},
                       deadline)["executionContextId"]
@@ -68,8 +84,6 @@ def run(page, function, arguments=(), deadline=None):
 
 def value_of(answer):
     """The value of an evaluation; what was thrown in the page is the page's failure."""
-    from .errors import PageFailed
-
     details = answer.get("exceptionDetails")
     if details:
         text = details.get("exception", {}).get("description") or details.get("text", "")

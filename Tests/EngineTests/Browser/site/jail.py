@@ -19,6 +19,10 @@ def namespaces(directory):
     return {kind: os.readlink(f"{directory}/ns/{kind}") for kind in KINDS}
 
 
+def filters(directory):
+    return int(status(directory)["Seccomp_filters"])
+
+
 def renderers():
     """The directories in /proc of all renderers, and what is known of each."""
     own = namespaces("/proc/self")
@@ -36,7 +40,8 @@ def renderers():
             root = error.strerror
         yield {
             "seccomp": int(found["Seccomp"]),
-            "filters": int(found["Seccomp_filters"]),
+            # Beyond those that the job has itself.
+            "filters": filters(directory) - filters("/proc/self"),
             "no_new_privs": int(found["NoNewPrivs"]),
             "capabilities": found["CapEff"],
             "pid_depth": len(found["NSpid"].split()),
