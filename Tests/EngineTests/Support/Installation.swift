@@ -25,9 +25,10 @@ struct Installation: Sendable {
         chmod(directory, 0o755)
         let files = FileManager.default
         for name in ["sandboxd", "sandboxd-tools", "sandboxd-daemon", "sandboxd-init"] {
-            let source = URL(filePath: build).appending(path: name).resolvingSymlinksInPath()
-            try files.copyItem(atPath: source.path, toPath: directory + "/" + name)
-            chmod(directory + "/" + name, 0o755)
+            // By another process: a child that a test starts meanwhile would hold the copy open for
+            // writing, and nobody could execute it.
+            let copy = ["install", "-m", "755", build + "/" + name, directory + "/" + name]
+            try #require(try Program.run(copy).exitCode == 0, "\(copy)")
         }
         environment = try Self.copyLibraries(of: directory + "/sandboxd-daemon", to: directory)
         let profiles = directory + "/profiles"
