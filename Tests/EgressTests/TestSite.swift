@@ -174,6 +174,7 @@ private final class Pages: ChannelInboundHandler {
     private let seen: NIOLockedValueBox<[HTTPRequestHead]>
     private var uri = ""
     private var bodyBytes = 0
+    private var isLast = false
 
     init(_ seen: NIOLockedValueBox<[HTTPRequestHead]>) { self.seen = seen }
 
@@ -182,6 +183,7 @@ private final class Pages: ChannelInboundHandler {
         case .head(let head):
             seen.withLockedValue { $0.append(head) }
             uri = head.uri
+            isLast = !head.isKeepAlive
             bodyBytes = 0
         case .body(let bytes): bodyBytes += bytes.readableBytes
         case .end: answer(context)
@@ -206,7 +208,10 @@ private final class Pages: ChannelInboundHandler {
             let text = ByteBuffer(string: "hello \(uri) \(bodyBytes)")
             context.write(wrapOutboundOut(.body(.byteBuffer(text))), promise: nil)
         }
-        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+        let bound = NIOLoopBound((context, isLast), eventLoop: context.eventLoop)
+        context.writeAndFlush(wrapOutboundOut(.end(nil))).whenComplete { _ in
+            if bound.value.1 { bound.value.0.close(promise: nil) }
+        }
     }
 
     private func more(_ context: ChannelHandlerContext, _ piece: ByteBuffer) {
