@@ -102,7 +102,9 @@ struct InitMessageTests {
 
     @Test("only init's own messages decode: no type of the daemon's, and none that is unknown")
     func types() {
-        let own = [SBX_READY, SBX_FAILED, SBX_ENDED, SBX_ARTIFACT, SBX_REFUSED, SBX_BYE, SBX_LISTENER]
+        let own = [
+            SBX_READY, SBX_FAILED, SBX_ENDED, SBX_ARTIFACT, SBX_REFUSED, SBX_BYE, SBX_LISTENER,
+        ]
         let known = Set(own.map { $0.rawValue })
         for type in UInt32(0)...70 where !known.contains(type) {
             #expect(Forgery.message(Forgery.bytes(type, sbx_header())) == nil)
