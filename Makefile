@@ -68,7 +68,8 @@ drill: debug ## Kills daemons, launchers, inits and backends for two minutes whi
 bench: image ## Measures, beside what others take, and prints the table
 	@$(call packages,bench docker)
 	@status=0; scripts/bench || status=$$?; scripts/bench-queue || status=$$?; \
-		scripts/bench-docker || status=$$?; scripts/bench-browser || status=$$?; \
+		scripts/bench-docker || status=$$?; scripts/bench-egress || status=$$?; \
+		scripts/bench-browser || status=$$?; \
 		exit $$status
 
 test-vm: ## Runs the engine's tests on systemd and cgroup v2, in a virtual machine
