@@ -96,6 +96,7 @@ struct Daemon {
                 limitPercent: configuration.diskLimitPercent
             ),
             reachable: configuration.reachable,
+            secrets: configuration.secrets,
             logger: logger
         )
         runner = database.map { [runs] in

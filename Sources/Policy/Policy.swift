@@ -44,6 +44,9 @@ package struct Policy: Sendable, Hashable {
     /// How many sandboxes are kept ready.
     package let warm: Int
 
+    /// The secrets that a request may ask for, by name.
+    package let secrets: [String]
+
     /// A command that ends well in an image that is fit for these jobs.
     package let health: [String]
 
@@ -67,6 +70,7 @@ package struct Policy: Sendable, Hashable {
         workingDirectory = profile.workingDirectory
         warm = profile.warm
         health = profile.health
+        secrets = profile.secrets
     }
 
     /// The same policy under the limits that a request asks for, each smaller or equal.
@@ -92,5 +96,10 @@ package struct Policy: Sendable, Hashable {
         var policy = self
         policy.network = try network.opened(to: rules)
         return policy
+    }
+
+    /// Refuses a secret that the profile lets no request ask for.
+    package func check(secret name: String) throws(PolicyError) {
+        guard secrets.contains(name) else { throw .noSecret(name, askable: secrets) }
     }
 }

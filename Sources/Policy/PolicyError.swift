@@ -17,6 +17,9 @@ package enum PolicyError: Error, Hashable, Sendable {
     /// The profile lets no request ask for this.
     case notAskable(EgressRule, askable: [EgressRule])
 
+    /// The profile lets no request ask for this secret.
+    case noSecret(String, askable: [String])
+
     /// More places than a run may have.
     case tooManyRules(Int)
 }
@@ -39,6 +42,9 @@ extension PolicyError: CustomStringConvertible {
             "\(rule) was asked for, and the profile lets a request ask for "
                 + (askable.isEmpty
                     ? "nothing" : askable.map(\.description).joined(separator: ", "))
+        case .noSecret(let name, let askable):
+            "the secret '\(name)' was asked for, and the profile lets a request ask for "
+                + (askable.isEmpty ? "none" : askable.joined(separator: ", "))
         case .tooManyRules(let count):
             "\(count) places were asked for, and a run may have \(Network.rulesMax)"
         }

@@ -48,6 +48,9 @@ package struct Profile: Sendable, Hashable {
     /// How many sandboxes are kept ready.
     package let warm: Int
 
+    /// The secrets that a request may ask for, by name. It may be left out, and there are none then.
+    package let secrets: [String]
+
     /// A command that ends well in an image that is fit for these jobs: tried before an image is
     /// activated. It may be left out, and is `true` then.
     package let health: [String]
@@ -57,7 +60,7 @@ extension Profile {
     private static let keys = [
         "name", "description", "image", "engine", "limits", "network", "syscalls", "capabilities",
         "mounts", "environment", "working_directory", "warm", "runtime",
-        "health", "nested_namespaces",
+        "health", "nested_namespaces", "secrets",
     ]
 
     /// Reads the profile in the file at `path`.
@@ -100,6 +103,7 @@ extension Profile {
         workingDirectory = try section.required("working_directory").absolutePath()
         warm = try section.required("warm").warm()
         health = try section.optional("health")?.command() ?? ["true"]
+        secrets = try section.optional("secrets")?.names() ?? []
     }
 }
 
@@ -154,6 +158,15 @@ extension Entry {
 
     fileprivate func emptyList(else problem: String) throws(ProfileError) {
         guard try list().isEmpty else { throw refusal(problem, mend: "write []") }
+    }
+
+    fileprivate func names() throws(ProfileError) -> [String] {
+        var names: [String] = []
+        for entry in try list() { names.append(try entry.name()) }
+        guard Set(names).count == names.count else {
+            throw refusal("names one twice", mend: "write each once")
+        }
+        return names
     }
 
     fileprivate func command() throws(ProfileError) -> [String] {

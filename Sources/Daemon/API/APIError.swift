@@ -11,6 +11,8 @@ enum APIError: Error, CustomStringConvertible {
     case unknownProfile(String, known: [String])
     case policy(PolicyError)
     case image(ImageError)
+    /// A secret cannot be given; what it is is not said.
+    case secret(SecretDirectory.Refusal)
     /// The profile does not run on the engine that was asked for.
     case noEngine(profile: String, wanted: EngineKind, allowed: [EngineKind])
     /// None of the engines that the profile runs on is there and works.
@@ -33,7 +35,7 @@ enum APIError: Error, CustomStringConvertible {
         switch self {
         case .invalid, .policy, .noEngine: .badRequest
         case .unknownProfile, .noArtifact, .noTask: .notFound
-        case .image, .engineUnavailable, .noDatabase, .diskFull: .serviceUnavailable
+        case .secret, .image, .engineUnavailable, .noDatabase, .diskFull: .serviceUnavailable
         case .runsAlready: .conflict
         case .tasks(let error): Self.status(error)
         case .notAdmitted(.stopping): .serviceUnavailable
@@ -50,6 +52,7 @@ enum APIError: Error, CustomStringConvertible {
         case .unknownProfile: "unknown_profile"
         case .policy: "loosening"
         case .image: "image"
+        case .secret: "secret"
         case .noEngine: "wrong_engine"
         case .engineUnavailable: "engine"
         case .notAdmitted(.stopping): "stopping"
@@ -83,6 +86,7 @@ enum APIError: Error, CustomStringConvertible {
             "there is no profile '\(name)' (known: \(known.joined(separator: ", ")))"
         case .policy(let error): "\(error)"
         case .image(let error): "\(error)"
+        case .secret(let error): "\(error)"
         case .noEngine(let profile, let wanted, let allowed):
             "profile '\(profile)' does not run on the engine \(wanted.rawValue): it allows "
                 + allowed.map(\.rawValue).joined(separator: ", ")

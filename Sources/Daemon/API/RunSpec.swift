@@ -9,6 +9,7 @@ struct RunSpec: Decodable, Sendable {
     private static let keys = [
         "profile", "argv", "stdin", "stdin_base64", "stdin_stream", "env", "files", "limits",
         "cwd", "artifacts", "budget", "key", "engine", "allow",
+        "secrets",
     ]
     /// What only a direct run has: a task would find another image than was meant.
     private static let directKeys = ["image"]
@@ -29,6 +30,8 @@ struct RunSpec: Decodable, Sendable {
     var engine: EngineKind?
     /// What it wants to reach beside what its profile says.
     var allow: [EgressRule]
+    /// Secrets that it wants to be given.
+    var secrets: [SecretSpec]
     /// The digest of an image to try; nil is the profile's.
     var image: String?
     /// Who pays; nil is the default budget.
@@ -69,6 +72,10 @@ struct RunSpec: Decodable, Sendable {
             do { return try EgressRule(place) } catch {
                 throw APIError.invalid("'allow': \(error)")
             }
+        }
+        secrets = try body.value("secrets") ?? []
+        guard Set(secrets.map(\.noted)).count == secrets.count else {
+            throw APIError.invalid("'secrets' names one twice")
         }
         budget = try body.value("budget")
         key = try body.value("key")

@@ -95,6 +95,14 @@ struct ServeOptions: ParsableArguments {
     )
     var reachable: [String] = []
 
+    @Option(
+        help: """
+            A directory with secrets that runs may be given, a file each, which only the daemon's \
+            user can read. Default: $CREDENTIALS_DIRECTORY, else none.
+            """
+    )
+    var secrets: String?
+
     @Flag(help: "Log every run.")
     var verbose = false
 
@@ -193,6 +201,10 @@ struct ServeOptions: ParsableArguments {
             dockerTimeout: .seconds(dockerTimeout),
             allowsRootful: allowRootful,
             reachable: try exceptions(),
+            secrets: SecretDirectory(
+                path: secrets ?? Place.environment("CREDENTIALS_DIRECTORY"),
+                isFromSystemd: secrets == nil
+            ),
             isVerbose: verbose,
             missingLayers: try missingLayers()
         )
@@ -228,6 +240,8 @@ struct Configuration: Sendable {
     var allowsRootful: Bool
     /// Addresses of no public network that runs may reach.
     var reachable: [EgressException]
+    /// Where secrets for runs are.
+    var secrets: SecretDirectory
     var isVerbose: Bool
     /// Layers to leave out. Never set but in control runs.
     var missingLayers: [Layer]

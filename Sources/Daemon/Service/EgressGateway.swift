@@ -17,13 +17,21 @@ struct EgressGateway: Gateway {
     var bytes: UInt64 { proxy.ledger.bytes }
 
     /// `exceptions` are addresses of no public network that the operator lets runs reach.
-    init(_ egress: Network.Egress, exceptions: [EgressException]) {
+    init(
+        _ egress: Network.Egress,
+        exceptions: [EgressException],
+        headers: [HeaderRule]
+    ) {
         let dialer = Dialer(
             policy: EgressPolicy(rules: egress.allow, exceptions: exceptions),
             ledger: EgressLedger(limitBytes: egress.bytes),
             resolver: SystemResolver(threads: NIOThreadPool.singleton)
         )
-        proxy = EgressProxy(dialer: dialer, group: MultiThreadedEventLoopGroup.singleton)
+        proxy = EgressProxy(
+            dialer: dialer,
+            headers: headers,
+            group: MultiThreadedEventLoopGroup.singleton
+        )
     }
 
     func open(on listener: Descriptor) async throws {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+internal import Egress
 internal import Glibc
 internal import Images
 internal import Kernel
@@ -23,6 +24,7 @@ actor RunService {
     nonisolated let engines: Engines
     /// Addresses of no public network that runs may reach all the same.
     private nonisolated let reachable: [EgressException]
+    private nonisolated let secrets: SecretDirectory
     private let logger: Logger
     private var admission: Admission
     private var going: [AttemptID: Sandbox] = [:]
@@ -37,9 +39,11 @@ actor RunService {
         ledger: Ledger?,
         disk: DiskGuard,
         reachable: [EgressException],
+        secrets: SecretDirectory,
         logger: Logger
     ) {
         self.reachable = reachable
+        self.secrets = secrets
         self.ledger = ledger
         self.disk = disk
         self.catalogue = catalogue
@@ -87,6 +91,7 @@ actor RunService {
             try entry.policy.tightened(by: spec.limits.tightening).opened(to: spec.allow)
         }
         if let wanted = spec.engine { try Engines.check(wanted, policy) }
+        try Self.check(spec.secrets, policy)
         _ = try spec.request(
             attempt: .make(milliseconds: 0),
             policy: policy,
@@ -121,8 +126,10 @@ actor RunService {
             image: image.root,
             isLive: isLive
         )
+        try Self.check(spec.secrets, policy)
+        let headers = try give(spec.secrets, to: &request)
         request.gateway = policy.network.open.map {
-            EgressGateway($0, exceptions: reachable)
+            EgressGateway($0, exceptions: reachable, headers: headers)
         }
         // A control run only: what the daemon was started with is nobody's business.
         if !engine.layers.has(.environment) {
@@ -136,6 +143,48 @@ actor RunService {
         let sandbox = Sandbox(request, engine: engine, filter: entry.filter, store: store)
         going[request.attempt] = sandbox
         return Admitted(request: request, sandbox: sandbox, lease: image.lease)
+    }
+
+    /// Refuses secrets that the policy does not let a run ask for, or that would go nowhere.
+    private static func check(_ secrets: [SecretSpec], _ policy: Policy) throws(APIError) {
+        for secret in secrets {
+            try APIError.refusing { () throws(PolicyError) in try policy.check(secret: secret.name)
+            }
+            guard let (_, place) = secret.header else { continue }
+            let rules = policy.network.open?.allow ?? []
+            guard rules.contains(where: { $0.allows(place.host, port: place.port) }) else {
+                throw .invalid(
+                    "the secret '\(secret.name)' is for \(place), which this run may not reach"
+                )
+            }
+        }
+    }
+
+    /// Puts secrets into files of the request, and answers those that are for headers.
+    private nonisolated func give(
+        _ wanted: [SecretSpec],
+        to request: inout RunRequest
+    ) throws(APIError) -> [HeaderRule] {
+        var headers: [HeaderRule] = []
+        do throws(SecretDirectory.Refusal) {
+            for secret in wanted {
+                if let (name, place) = secret.header {
+                    let value = try secrets.header(secret.name)
+                    headers.append(HeaderRule(place: place, name: name, value: value))
+                } else {
+                    request.files.append(
+                        InputFile(
+                            path: Array(".secrets/\(secret.name)".utf8),
+                            content: try secrets.read(secret.name),
+                            mode: 0o400
+                        )
+                    )
+                }
+            }
+        } catch {
+            throw .secret(error)
+        }
+        return headers
     }
 
     /// Runs it to its end. Cancelling the task cancels the run.

@@ -24,6 +24,7 @@ extension RunSpec {
             "argv": argv, "cwd": workingDirectory,
             "files": files.map(\.path).sorted(), "env": environment.keys.sorted(),
             "input_sha256": digest.joined(), "allow": allow.map { "\($0)" },
+            "secrets": secrets.map(\.noted),
         ]
         return JSONAnswer.text(object)
     }

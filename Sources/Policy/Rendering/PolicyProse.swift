@@ -48,6 +48,9 @@ package enum PolicyProse {
                     + egress.ask.map { "    \($0), when the request asks for it" })
                     .joined(separator: "\n")
             }
+        let secrets =
+            policy.secrets.isEmpty
+            ? "" : "\n  be given any secret but \(policy.secrets.joined(separator: ", "))"
         let capabilities = policy.capabilities.names
         let privileges =
             capabilities.isEmpty
@@ -58,7 +61,7 @@ package enum PolicyProse {
               \(network)
               \(privileges)
               see the host's files, processes, users or devices, or any other job's
-              leave a core dump, or anything that outlives it but its output and artifacts
+              leave a core dump, or anything that outlives it but its output and artifacts\(secrets)
             """
     }
 

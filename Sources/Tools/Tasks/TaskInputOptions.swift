@@ -54,6 +54,17 @@ struct TaskInputOptions: ParsableArguments {
     )
     var allowed: [String] = []
 
+    @Option(
+        name: .customLong("secret"),
+        help: ArgumentHelp(
+            "A secret of the daemon's: NAME as the file .secrets/NAME; NAME=HOST:PORT/HEADER in that "
+                + "header of plain requests to there, unseen by the sandbox. Can be repeated. The "
+                + "profile says what may be asked for.",
+            valueName: "name"
+        )
+    )
+    var secrets: [String] = []
+
     /// The members of a task's body that say it; files and standard input are read.
     func members(_ command: [String]) throws(ClientError) -> [String: JSONValue] {
         let input = RunInput(
@@ -67,6 +78,7 @@ struct TaskInputOptions: ParsableArguments {
         members["profile"] = .string(profile)
         if let engine { members["engine"] = .string(engine) }
         if !allowed.isEmpty { members["allow"] = .array(allowed.map(JSONValue.string)) }
+        if !secrets.isEmpty { members["secrets"] = .array(secrets.map(SecretOption.member)) }
         if stdin { members["stdin_base64"] = .string(Base64.encode(try Self.standardInput())) }
         return members
     }

@@ -20,6 +20,9 @@ enum RunBody {
         if !options.allowed.isEmpty {
             body["allow"] = .array(options.allowed.map(JSONValue.string))
         }
+        if !options.secrets.isEmpty {
+            body["secrets"] = .array(options.secrets.map(SecretOption.member))
+        }
         if let budget = options.budget { body["budget"] = .string(budget) }
         if let key = options.key { body["key"] = .string(key) }
         return .object(body)

@@ -70,6 +70,17 @@ struct RunCommand: ParsableCommand {
     )
     var allowed: [String] = []
 
+    @Option(
+        name: .customLong("secret"),
+        help: ArgumentHelp(
+            "A secret of the daemon's: NAME as the file .secrets/NAME; NAME=HOST:PORT/HEADER in that "
+                + "header of plain requests to there, unseen by the sandbox. Can be repeated. The "
+                + "profile says what may be asked for.",
+            valueName: "name"
+        )
+    )
+    var secrets: [String] = []
+
     @Option(help: ArgumentHelp("The budget that pays. Default: default.", valueName: "name"))
     var budget: String?
 

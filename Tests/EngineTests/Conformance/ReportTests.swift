@@ -6,12 +6,14 @@ import Testing
 struct ReportTests {
     private static let keys: Set = [
         "attempt_id", "profile", "engine", "image_digest", "verdict", "exit_code", "signal",
-        "evidence", "usage", "timing", "receipt", "artifacts", "artifacts_refused", "stdout",
+        "evidence", "usage", "timing", "receipt", "artifacts", "artifacts_refused", "network",
+        "stdout",
         "stdout_encoding", "stdout_truncated", "stderr", "stderr_encoding", "stderr_truncated",
     ]
     private static let usageKeys: Set = [
         "cpu_ms", "cpu_user_ms", "cpu_system_ms", "memory_peak_bytes", "pids_peak", "wall_ms",
         "output_kept_bytes", "output_dropped_bytes", "workspace_bytes", "workspace_inodes",
+        "egress_bytes",
     ]
     private static let receiptKeys = Set([
         "clean", "init_dead", "processes_left", "cgroup_removed", "namespaces_released", "problems",

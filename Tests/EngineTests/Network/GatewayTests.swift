@@ -13,24 +13,14 @@ struct GatewayTests {
 
         init() throws {
             server = try WebServer()
-            let installation = try Installation.shared.get()
-            let profiles = try installation.makeDirectory() + "/profiles"
-            try FileManager.default.copyItem(
-                atPath: installation.directory + "/profiles",
-                toPath: profiles
+            let profiles = try NetworkProfile.make(
+                """
+                network:
+                  allow: ["site.test:\(server.port)"]
+                  ask: ["*.ask.test:*", "127.0.0.1:*"]
+                  bytes: 4MiB
+                """
             )
-            let code = try String(contentsOfFile: profiles + "/code.yaml", encoding: .utf8)
-            let net = code.replacing("name: code", with: "name: net").replacing(
-                "network: none",
-                with: """
-                    network:
-                      allow: ["site.test:\(server.port)"]
-                      ask: ["*.ask.test:*", "127.0.0.1:*"]
-                      bytes: 4MiB
-                    """
-            )
-            try net.write(toFile: profiles + "/net.yaml", atomically: true, encoding: .utf8)
-            chmod(profiles + "/net.yaml", 0o644)
             daemon = try TestDaemon([
                 "--profiles", profiles, "--egress-to", "site.test=127.0.0.1",
                 "--egress-to", "a.ask.test=127.0.0.1",

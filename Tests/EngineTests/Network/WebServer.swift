@@ -7,7 +7,7 @@ final class WebServer {
     let port: Int
     private let program: Program
 
-    /// Serves `/`, `/bytes/N`, `/endless` and `/redirect?URL`.
+    /// Serves `/`, `/bytes/N`, `/header/NAME`, `/endless` and `/redirect?URL`.
     init() throws {
         let script = """
             import http.server, sys, urllib.parse
@@ -23,6 +23,8 @@ final class WebServer {
                     self.end_headers()
                     if path.startswith('/bytes/'):
                         self.wfile.write(b'x' * int(path[7:]))
+                    elif path.startswith('/header/'):
+                        self.wfile.write(self.headers.get(path[8:], '').encode())
                     elif path == '/endless':
                         while True: self.wfile.write(b'x' * 65536)
                     else:
