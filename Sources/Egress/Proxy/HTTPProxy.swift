@@ -104,39 +104,16 @@ final class HTTPProxy: ChannelInboundHandler, RemovableChannelHandler {
             return refuse(context, error)
         }
         state = .connecting([])
-        let relays = Relay.pair(for: place, dialer.ledger)
-        let server = NIOLoopBound(relays.server, eventLoop: context.eventLoop)
-        let bound = NIOLoopBound((self, context, relays.job), eventLoop: context.eventLoop)
-        dialer.connect(to: place, on: context.eventLoop) { channel in
-            channel.eventLoop.makeCompletedFuture {
-                try channel.pipeline.syncOperations.addHandler(server.value)
-            }
-        }.whenComplete { result in
-            let (handler, context, relay) = bound.value
-            handler.connected(context, result, relay)
-        }
+        Relay.connect(to: place, by: dialer, for: context) { self.connected(context, $0) }
     }
 
-    private func connected(
-        _ context: ChannelHandlerContext,
-        _ result: Result<any Channel, any Error>,
-        _ relay: Relay
-    ) {
+    private func connected(_ context: ChannelHandlerContext, _ result: Result<Relay?, any Error>) {
         switch result {
         case .failure(let error): refuse(context, error)
-        case .success(let server):
-            guard context.channel.isActive else {
-                server.close(promise: nil)
-                return
-            }
+        case .success(nil): state = .over
+        case .success(let relay?):
             state = .tunnel
-            do {
-                try context.pipeline.syncOperations.addHandler(relay, position: .after(self))
-            } catch {
-                server.close(promise: nil)
-                context.close(promise: nil)
-                return
-            }
+            guard relay.stand(behind: self, context) else { return }
             // The decoder hands on what came behind the request when it goes.
             let pipeline = context.pipeline.syncOperations
             let bound = NIOLoopBound(context, eventLoop: context.eventLoop)

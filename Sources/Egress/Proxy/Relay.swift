@@ -23,12 +23,54 @@ final class Relay: ChannelDuplexHandler {
 
     /// The two halves of a tunnel for `place`: the job's side, and the other. Both channels are on
     /// one event loop.
-    static func pair(for place: Authority, _ ledger: EgressLedger) -> (job: Relay, server: Relay) {
+    private static func pair(for place: Authority, _ ledger: EgressLedger) -> (job: Relay, server: Relay) {
         let job = Relay { ledger.count(place, sent: $0) }
         let server = Relay { ledger.count(place, received: $0) }
         job.partner = server
         server.partner = job
         return (job, server)
+    }
+
+    /// Connects to `place` for the client of `context`, and answers the job's half, which is to stand
+    /// behind the handler that asked. nil: the client has gone meanwhile, and nothing is left.
+    static func connect(
+        to place: Authority,
+        by dialer: Dialer,
+        for context: ChannelHandlerContext,
+        then: @escaping (Result<Relay?, any Error>) -> Void
+    ) {
+        let (job, server) = pair(for: place, dialer.ledger)
+        let half = NIOLoopBound(server, eventLoop: context.eventLoop)
+        let bound = NIOLoopBound((context, job, then), eventLoop: context.eventLoop)
+        dialer.connect(to: place, on: context.eventLoop) { channel in
+            channel.eventLoop.makeCompletedFuture {
+                try channel.pipeline.syncOperations.addHandler(half.value)
+            }
+        }.whenComplete { result in
+            let (context, job, then) = bound.value
+            switch result {
+            case .failure(let error): then(.failure(error))
+            case .success(let server):
+                if context.channel.isActive {
+                    then(.success(job))
+                } else {
+                    server.close(promise: nil)
+                    then(.success(nil))
+                }
+            }
+        }
+    }
+
+    /// Puts this half behind a handler of its channel; one that cannot stand there ends both.
+    func stand(behind handler: any ChannelHandler, _ context: ChannelHandlerContext) -> Bool {
+        do {
+            try context.pipeline.syncOperations.addHandler(self, position: .after(handler))
+            return true
+        } catch {
+            partner?.context?.close(promise: nil)
+            context.close(promise: nil)
+            return false
+        }
     }
 
     func handlerAdded(context: ChannelHandlerContext) {

@@ -136,45 +136,20 @@ final class SOCKS5: ChannelInboundHandler, RemovableChannelHandler {
         }
         state = .connecting
         let place = Authority(host: host, port: port)
-        let relays = Relay.pair(for: place, dialer.ledger)
-        let (eventLoop, server) = (
-            context.eventLoop, NIOLoopBound(relays.server, eventLoop: context.eventLoop)
-        )
-        let loopBound = NIOLoopBound((self, context, relays.job), eventLoop: eventLoop)
-        dialer.connect(to: place, on: eventLoop) { channel in
-            channel.eventLoop.makeCompletedFuture {
-                try channel.pipeline.syncOperations.addHandler(server.value)
-            }
-        }.whenComplete { result in
-            let (handler, context, relay) = loopBound.value
-            handler.connected(context, result, relay)
-        }
+        Relay.connect(to: place, by: dialer, for: context) { self.connected(context, $0) }
     }
 
-    private func connected(
-        _ context: ChannelHandlerContext,
-        _ result: Result<any Channel, any Error>,
-        _ relay: Relay
-    ) {
+    private func connected(_ context: ChannelHandlerContext, _ result: Result<Relay?, any Error>) {
         switch result {
         case .failure(let error):
             let isDenied = (error as? EgressRefusal)?.isDenial ?? false
             end(context, isDenied ? .denied : .unreachable)
-        case .success(let server):
-            guard context.channel.isActive else {
-                server.close(promise: nil)
-                return
-            }
+        case .success(nil): state = .over
+        case .success(let relay?):
             isDone()
             reply(context, .done)
             state = .tunnel
-            do {
-                try context.pipeline.syncOperations.addHandler(relay, position: .after(self))
-            } catch {
-                server.close(promise: nil)
-                context.close(promise: nil)
-                return
-            }
+            guard relay.stand(behind: self, context) else { return }
             if received.readableBytes > 0 {
                 context.fireChannelRead(wrap(received))
                 context.fireChannelReadComplete()
