@@ -23,7 +23,10 @@ final class Relay: ChannelDuplexHandler {
 
     /// The two halves of a tunnel for `place`: the job's side, and the other. Both channels are on
     /// one event loop.
-    private static func pair(for place: Authority, _ ledger: EgressLedger) -> (job: Relay, server: Relay) {
+    private static func pair(
+        for place: Authority,
+        _ ledger: EgressLedger
+    ) -> (job: Relay, server: Relay) {
         let job = Relay { ledger.count(place, sent: $0) }
         let server = Relay { ledger.count(place, received: $0) }
         job.partner = server
