@@ -251,5 +251,6 @@ int init(int inherited) {
     if (error < 0) {
         return give_up(channel, SBX_STEP_SUPERVISE, error);
     }
-    return artifacts_send(channel, &command.message) < 0 ? 125 : 0;
+    error = artifacts_send(channel, &command.message);
+    return error < 0 ? give_up(channel, SBX_STEP_COLLECT, error) : 0;
 }

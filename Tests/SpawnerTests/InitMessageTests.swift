@@ -112,7 +112,7 @@ struct InitMessageTests {
         #expect(Forgery.message(Forgery.bytes(0xffff, sbx_header())) == nil)
     }
 
-    @Test("a step that nobody knows does not decode", arguments: [-1, 34, 1000, Int32.max, .min])
+    @Test("a step that nobody knows does not decode", arguments: [-1, 35, 1000, Int32.max, .min])
     func unknownStep(step: Int32) {
         let bytes = Forgery.bytes(
             SBX_FAILED.rawValue,

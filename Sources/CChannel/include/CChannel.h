@@ -108,6 +108,7 @@ enum sbx_step {
     SBX_STEP_EXECVE = 31,
     SBX_STEP_SUPERVISE = 32,
     SBX_STEP_PROXY = 33,
+    SBX_STEP_COLLECT = 34,
 };
 
 /// The layers of a sandbox. All are on; a control run of the containment tests leaves some out, to

@@ -38,4 +38,5 @@ package enum Step: Int32, Sendable, CaseIterable {
     case execve = 31
     case supervise = 32
     case proxy = 33
+    case collect = 34
 }

@@ -367,7 +367,12 @@ package actor Sandbox {
                 result.refusedArtifacts.append(
                     RefusedArtifact(path: path, bytes: bytes, reason: reason)
                 )
-            default:
+            case .message(.bye): return
+            case let signal:
+                // What came is kept; that it is not all is said, unless nobody waits for it.
+                if cancellation == nil {
+                    result.receipt.problems.append("artifacts may be missing: \(signal)")
+                }
                 return
             }
         }
