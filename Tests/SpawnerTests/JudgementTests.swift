@@ -225,4 +225,15 @@ struct JudgementTests {
             }
         }
     }
+
+    @Test("an init that is gone was killed for memory when the kernel counts a kill")
+    func loss() throws {
+        var counters = CgroupCounters()
+        let limits = try Self.limits()
+        #expect(Judgement.verdict(onLossWith: counters, limits) == nil)
+        counters.oomKills = 1
+        let (verdict, evidence) = try #require(Judgement.verdict(onLossWith: counters, limits))
+        #expect(verdict == .oom)
+        #expect(evidence.contains(Evidence("oom_kills", 1)))
+    }
 }

@@ -23,7 +23,7 @@ struct Judgement {
     /// run come first; after them, what the kernel says of the job's own end.
     func verdict() -> (Verdict, [Evidence]) {
         if ending.has(SBX_REASON_OOM) || counters.oomKills > 0 {
-            return (.oom, memoryEvidence)
+            return (.oom, Self.memoryEvidence(limits, counters))
         }
         if ending.has(SBX_REASON_PIDS) {
             return (.pids, pidsEvidence)
@@ -86,12 +86,27 @@ struct Judgement {
         ending.workspaceBytesFree < 4096 || ending.workspaceInodesFree == 0
     }
 
-    private var memoryEvidence: [Evidence] {
+    /// What proves that memory ran out.
+    private static func memoryEvidence(
+        _ limits: Limits,
+        _ counters: CgroupCounters
+    ) -> [Evidence] {
         [
             Evidence("memory_limit_bytes", limits.memoryBytes),
             Evidence("oom_kills", counters.oomKills),
             Evidence("memory_limit_hits", counters.memoryLimitHits),
         ] + (counters.memoryPeakBytes.map { [Evidence("memory_peak_bytes", $0)] } ?? [])
+    }
+
+    /// The verdict on a run whose init is gone in the middle of it; nil when nothing tells why.
+    ///
+    /// What a job keeps in shared memory, or in sockets, is not freed when it is killed: then the
+    /// kernel goes on, and init is all that is left to be killed.
+    static func verdict(
+        onLossWith counters: CgroupCounters,
+        _ limits: Limits
+    ) -> (Verdict, [Evidence])? {
+        counters.oomKills > 0 ? (.oom, memoryEvidence(limits, counters)) : nil
     }
 
     private var pidsEvidence: [Evidence] {

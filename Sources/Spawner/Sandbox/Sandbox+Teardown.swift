@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import Kernel
+internal import Policy
 internal import SystemPackage
 
 extension Sandbox {
@@ -17,6 +18,9 @@ extension Sandbox {
         result.receipt.initDead = link.hasExited || !link.hasProcess
         if let cell {
             if hasFailed { readCounters() }
+            if isLost, let judged = Judgement.verdict(onLossWith: counters, request.policy.limits) {
+                (result.verdict, result.evidence) = judged
+            }
             // A container's cgroup goes with the container; elsewhere the ids are the last to go.
             if cell.container != nil { await takeBack(cell) }
             await remove(cell)

@@ -43,6 +43,8 @@ package actor Sandbox {
     private var isFinished = false
     /// Whether init did not bring the run to its own end.
     var hasFailed = false
+    /// Whether it was gone in the middle of the run, and nobody had asked for that.
+    private(set) var isLost = false
 
     var counters = CgroupCounters()
     private var executionError: Errno?
@@ -369,10 +371,8 @@ package actor Sandbox {
                 )
             case .message(.bye): return
             case let signal:
-                // What came is kept; that it is not all is said, unless nobody waits for it.
-                if cancellation == nil {
-                    result.receipt.problems.append("artifacts may be missing: \(signal)")
-                }
+                // What came is kept; that it is not all is said.
+                result.evidence.append(Evidence("artifacts_missing", "\(signal)"))
                 return
             }
         }
@@ -395,6 +395,7 @@ package actor Sandbox {
             result.verdict = .exit(126)
             result.evidence = [Evidence("chdir", "\(code)")]
         } else {
+            if case .lost = error { isLost = gate != nil }
             result.verdict = .engineError
             result.evidence = [Evidence("step", error.step), Evidence("reason", error.description)]
             if let code = error.errno {
