@@ -284,6 +284,10 @@ int clx_open(const char *path, int flags) {
     return open(path, flags | O_CLOEXEC, 0600);
 }
 
+int clx_append(const char *path) {
+    return open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+}
+
 int clx_contains(const void *bytes, size_t size, const void *needle, size_t needle_size) {
     return memmem(bytes, size, needle, needle_size) != NULL;
 }

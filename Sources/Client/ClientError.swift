@@ -20,6 +20,10 @@ package enum ClientError: Error, CustomStringConvertible {
     case refused(String)
     /// A file on this side.
     case file(String, Errno)
+    /// The run beside the other could not even begin.
+    case shadow(Errno)
+    /// The percentage that the daemon keeps could not be had.
+    case canaryUnknown(profile: String, String)
     /// What the command line asks for makes no sense.
     case usage(String)
 
@@ -48,6 +52,12 @@ package enum ClientError: Error, CustomStringConvertible {
         case .notHTTP: "what answers there is not sandboxd"
         case .refused(let why): why
         case .file(let path, let code): "\(path): \(code)"
+        case .shadow(let code): "the shadow run cannot start: \(code)"
+        case .canaryUnknown(let profile, let why):
+            """
+            the canary of '\(profile)' cannot be read, and nothing was run: \(why) (give a number \
+            to do without, like --canary 10)
+            """
         case .usage(let why): why
         }
     }

@@ -27,7 +27,9 @@ package struct DaemonAPI: Sendable {
     ) throws(ClientError) -> Response {
         let connection = try connect()
         do throws(Errno) {
-            let headers = body == nil ? [:] : ["Content-Type": "application/json"]
+            // A run's answer is one object, too, and not its events.
+            var headers = ["Accept": "application/json"]
+            if body != nil { headers["Content-Type"] = "application/json" }
             try connection.begin(method, path, headers: headers)
             if let body { try connection.send(body.bytes + [10]) }
             try connection.finish()

@@ -24,6 +24,12 @@ package struct Outcome {
         }
     }
 
+    /// The status that the command itself ended with, as a shell has it; nil when it was ended, or
+    /// never began.
+    package var commandStatus: Int32? {
+        ["ok", "exit", "signal"].contains(verdict) ? exitStatus : nil
+    }
+
     /// Whether the exit status alone would leave people wondering.
     package var isWorthSaying: Bool {
         !["ok", "exit", "signal"].contains(verdict)

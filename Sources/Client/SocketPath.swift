@@ -8,8 +8,13 @@ package enum SocketPath {
         if let named = variable("SANDBOXD_SOCKET") { return named }
         let shared = "/var/lib/sandboxd/state/sandboxd.sock"
         if access(shared, F_OK) == 0 { return shared }
+        return userState + "/sandboxd.sock"
+    }
+
+    /// Where this user's own daemon and commands keep what they keep.
+    package static var userState: String {
         let home = variable("HOME") ?? "/tmp"
-        return (variable("XDG_STATE_HOME") ?? home + "/.local/state") + "/sandboxd/sandboxd.sock"
+        return (variable("XDG_STATE_HOME") ?? home + "/.local/state") + "/sandboxd"
     }
 
     private static func variable(_ name: String) -> String? {

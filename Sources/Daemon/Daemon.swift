@@ -88,7 +88,8 @@ struct Daemon {
                     queue: $0.queue,
                     worker: $0.worker,
                     readiness: $0.readiness,
-                    records: records
+                    records: records,
+                    tally: $0.tally
                 )
             },
             disk: DiskGuard(

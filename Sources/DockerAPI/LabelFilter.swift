@@ -31,6 +31,11 @@ enum LabelFilter {
         return String(decoding: filter.bytes, as: UTF8.self)
     }
 
+    /// Whether something that has the labels `present` has all of `wanted`.
+    static func matches(_ wanted: [String: String], _ present: [String: String]) -> Bool {
+        wanted.allSatisfy { present[$0.key] == $0.value }
+    }
+
     private static func isValid(_ key: String, _ value: String) -> Bool {
         let bytes = Array(key.utf8) + Array(value.utf8)
         return !key.isEmpty && !key.contains("=") && bytes.count <= limit

@@ -20,6 +20,8 @@ package struct Leak: Sendable, Hashable, Comparable {
         case attempt
         /// A lease of a worker that is over.
         case retired
+        /// What could not be looked at: there may be something.
+        case unknown
     }
 
     package var kind: Kind

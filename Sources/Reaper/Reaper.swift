@@ -81,8 +81,13 @@ package actor Reaper {
     private func sweepEngines() async {
         var seen: [Set<Stray>] = []
         for (index, engine) in engines.enumerated() {
-            let strays = await engine.strays()
             let before = suspectStrays.indices.contains(index) ? suspectStrays[index] : []
+            let strays: Set<Stray>
+            do throws(SpawnError) { strays = try await engine.strays() } catch {
+                // `status` tells of an engine that cannot be asked; what was seen stays in mind.
+                seen.append(before)
+                continue
+            }
             for stray in strays.intersection(before) {
                 do throws(SpawnError) {
                     try await engine.remove(stray)
@@ -120,7 +125,11 @@ package actor Reaper {
             leaks.insert(Leak(.mount, mount.target))
         }
         for engine in engines {
-            for stray in await engine.strays() { leaks.insert(Leak(stray)) }
+            do throws(SpawnError) {
+                for stray in try await engine.strays() { leaks.insert(Leak(stray)) }
+            } catch {
+                leaks.insert(Leak(.unknown, "what \(engine.name) has: \(error)"))
+            }
         }
         for name in records.strays() { leaks.insert(Leak(.record, name)) }
         guard let queue, let worker, case .registered(let number) = await worker.state else {

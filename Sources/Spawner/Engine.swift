@@ -67,8 +67,9 @@ package protocol Engine: Actor {
     /// are not (`Cell.container`). Answers what of it is left, each in a sentence.
     func end(_ cell: Cell) async -> [String]
 
-    /// What is there of this daemon's and serves no cell, beside cgroups.
-    func strays() async -> Set<Stray>
+    /// What is there of this daemon's and serves no cell, beside cgroups. Throws when that cannot be
+    /// found out.
+    func strays() async throws(SpawnError) -> Set<Stray>
 
     /// Removes one of them; throws when it stays.
     func remove(_ stray: Stray) async throws(SpawnError)

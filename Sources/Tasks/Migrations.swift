@@ -32,6 +32,7 @@ package enum Migrations {
         migration("0006-reaper", PackageResources._006_reaper_sql),
         migration("0007-budgets", PackageResources._007_budgets_sql),
         migration("0008-engines", PackageResources._008_engines_sql),
+        migration("0009-canary", PackageResources._009_canary_sql),
     ]
 
     private static let deadline = Duration.seconds(60)

@@ -93,6 +93,17 @@ extension TaskQueue {
         """
     )
 
+    /// An attempt's id begins with its time, which spares the history of other days.
+    private static let attemptStatement = Statement(
+        "read_attempt",
+        """
+        SELECT a.report AS json FROM sandboxd.task_attempts a
+        WHERE a.attempt_id = $1::uuid
+            AND a.finished_at >= to_timestamp($2::bigint / 1000.0) - interval '1 day'
+        LIMIT 1
+        """
+    )
+
     /// The cap of a budget that has none, as `set_budget` keeps it.
     private static let noCap = 4_000_000_000_000_000_000
 
@@ -133,6 +144,12 @@ extension TaskQueue {
         "set_budget",
         "SELECT sandboxd.set_budget($1, $2::jsonb)"
     )
+
+    /// The report of an attempt that has ended, by its id of 32 hex digits; nil when there is none.
+    package func report(ofAttempt id: String) async throws(TaskError) -> String? {
+        let milliseconds = UInt64(id.prefix(12), radix: 16) ?? 0
+        return try await json(Self.attemptStatement, [id, String(milliseconds)])
+    }
 
     /// One task with its attempts; nil when there is none.
     package func task(_ id: Int) async throws(TaskError) -> String? {

@@ -121,7 +121,10 @@ enum Statements {
         "promote",
         "SELECT sandboxd.promote() AS promoted FROM (SELECT sandboxd.roll_budgets()) AS rolled"
     )
-    static let maintain = Statement("maintain", "SELECT sandboxd.maintain($1::int)")
+    static let maintain = Statement(
+        "maintain",
+        "SELECT sandboxd.maintain($1::int) FROM (SELECT sandboxd.expire_canaries($1::int)) AS expired"
+    )
     static let expireTasks = Statement(
         "expire_tasks",
         "SELECT sandboxd.expire_tasks($1::int, $2::bigint) AS next"

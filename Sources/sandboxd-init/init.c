@@ -241,13 +241,15 @@ int init(int inherited) {
         return give_up(channel, SBX_STEP_INPUT_FILE, error);
     }
     struct job job;
-    if ((error = job_fork(channel, &plan, &command, &job)) < 0) {
+    struct witness witness;
+    if ((error = witness_open(&witness, &plan)) < 0 ||
+        (error = job_fork(channel, &plan, &command, &witness, &job)) < 0) {
         return give_up(channel, SBX_STEP_FORK, error);
     }
     if ((error = setup_shed_capabilities(&plan)) < 0) {
         return give_up(channel, SBX_STEP_CAPABILITIES, error);
     }
-    error = supervise(channel, &packet, &plan, &command.message, &job);
+    error = supervise(channel, &packet, &plan, &command.message, &job, &witness);
     if (error < 0) {
         return give_up(channel, SBX_STEP_SUPERVISE, error);
     }

@@ -2,7 +2,7 @@
 //
 // The job's process, from its fork to its execve. Everything it may lose it loses here, in an order
 // in which each step still has what it needs; the system call filter comes last, and after it only
-// write, read and execve are called.
+// sendmsg (where the filter has a witness), write, read and execve are called.
 #include "job.h"
 
 #include <asm/signal.h>
@@ -21,6 +21,7 @@
 struct confinement {
     const struct plan *plan;
     const struct command *command;
+    const struct witness *witness;
 };
 
 static int layer(const struct confinement *job, uint32_t bit) {
@@ -232,6 +233,9 @@ static int step_seccomp(const struct confinement *job) {
         return 0;
     }
     const struct plan *plan = job->plan;
+    if (plan->message.witness != SBX_WITNESS_NONE) {
+        return witness_install(job->witness);
+    }
     const struct {
         unsigned short length;
         const struct sock_filter *filter;
@@ -318,8 +322,8 @@ static int execute_found(const struct command *command) {
 
 /// The forked process. Never comes back.
 static _Noreturn void become_job(int channel, int gate, const struct plan *plan,
-                                 const struct command *command) {
-    const struct confinement job = {.plan = plan, .command = command};
+                                 const struct command *command, const struct witness *witness) {
+    const struct confinement job = {.plan = plan, .command = command, .witness = witness};
     for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
         int error = steps[i].run(&job);
         if (error < 0) {
@@ -339,7 +343,7 @@ static _Noreturn void become_job(int channel, int gate, const struct plan *plan,
 }
 
 int job_fork(int channel, const struct plan *plan, struct command *command,
-             struct job *ret_job) {
+             struct witness *witness, struct job *ret_job) {
     int gate[2];
     int error = (int)sys2(__NR_pipe2, gate, SYS_O_CLOEXEC);
     if (error < 0) {
@@ -351,9 +355,13 @@ int job_fork(int channel, const struct plan *plan, struct command *command,
     long pid = error < 0 ? error : sys5(__NR_clone, SIGCHLD, 0, 0, 0, 0);
     if (pid == 0) {
         sys_close(gate[1]);
-        become_job(channel, gate[0], plan, command);
+        become_job(channel, gate[0], plan, command, witness);
     }
     sys_close(gate[0]);
+    if (witness->sending >= 0) {
+        sys_close(witness->sending);
+        witness->sending = -1;
+    }
     for (int i = 0; i < 3; i++) {
         sys_close(command->streams[i]);
     }

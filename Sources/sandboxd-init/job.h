@@ -3,6 +3,7 @@
 #define SANDBOXD_JOB_H
 
 #include "init.h"
+#include "witness.h"
 
 /// The job's first process, seen from init.
 struct job {
@@ -13,8 +14,9 @@ struct job {
 };
 
 /// Forks the job's process, which confines itself (the steps of job.c, in order), writes READY to
-/// the channel, and waits at the gate. Answers 0 or a negative errno.
+/// the channel, and waits at the gate. The witness's sending end is closed here. Answers 0 or a
+/// negative errno.
 int job_fork(int channel, const struct plan *plan, struct command *command,
-             struct job *ret_job);
+             struct witness *witness, struct job *ret_job);
 
 #endif

@@ -67,8 +67,9 @@ static int step_parent_death(const struct plan *plan) {
 }
 
 static int step_proc(const struct plan *plan) {
-    // hidepid: the job sees its own processes; init, which is another user's, does not exist.
-    const char *options = layer(plan, SBX_LAYER_PROC_MASKS) ? "hidepid=invisible" : NULL;
+    // hidepid: the job sees its own processes; init, which is another user's, does not exist. gid: init
+    // itself sees all, to name the programs that were refused something.
+    const char *options = layer(plan, SBX_LAYER_PROC_MASKS) ? "hidepid=invisible,gid=0" : NULL;
     if (!layer(plan, SBX_LAYER_PID_NAMESPACE)) {
         return 0;
     }

@@ -33,6 +33,7 @@ struct supervision {
     const struct plan *plan;
     const struct sbx_command *command;
     const struct job *job;
+    struct witness *witness;
     uint64_t started_ns;
     uint64_t cpu_look_ns;
     /// 0 without a lease.
@@ -212,7 +213,8 @@ static int wait_for_something(struct supervision *state, struct packet *packet) 
     if ((state->plan->message.meters & SBX_METER_OOM_ALWAYS) == 0) {
         watched[2].events = POLLPRI;
     }
-    watched[4].fd = -1;
+    watched[4].fd = witness_watched(state->witness);
+    watched[4].events = POLLIN;
     uint64_t sleep_ns = look_at_clocks(state);
     if (state->over) {
         return 0;
@@ -237,6 +239,9 @@ static int wait_for_something(struct supervision *state, struct packet *packet) 
     if (watched[3].revents != 0) {
         look_at_pids(state);
     }
+    if (watched[4].revents != 0) {
+        witness_step(state->witness, packet);
+    }
     return watched[0].revents != 0 ? take_message(state, packet) : 0;
 }
 
@@ -258,7 +263,8 @@ static int send_ended(struct supervision *state) {
 }
 
 int supervise(int channel, struct packet *packet, const struct plan *plan,
-              const struct sbx_command *command, const struct job *job) {
+              const struct sbx_command *command, const struct job *job,
+              struct witness *witness) {
     uint64_t child = 1ull << (SIGCHLD - 1);
     long children = sys4(__NR_signalfd4, -1, &child, sizeof child, SYS_O_CLOEXEC);
     if (children < 0) {
@@ -270,6 +276,7 @@ int supervise(int channel, struct packet *packet, const struct plan *plan,
         .plan = plan,
         .command = command,
         .job = job,
+        .witness = witness,
     };
     int error = 0;
     while (!state.over && error == 0) {
@@ -287,5 +294,6 @@ int supervise(int channel, struct packet *packet, const struct plan *plan,
     }
     reap(&state, 0);
     sys_close(state.children);
-    return send_ended(&state);
+    error = witness_send(witness, channel);
+    return error < 0 ? error : send_ended(&state);
 }

@@ -15,7 +15,8 @@ struct Sandboxd: ParsableCommand {
                     Handed<Tools.Submit>.self, Handed<Tools.Tasks>.self, Handed<Tools.Task>.self,
                     Handed<Tools.Cancel>.self, Handed<Tools.Retry>.self, Handed<Tools.Logs>.self,
                     Handed<Tools.Artifacts>.self, Handed<Tools.Budget>.self,
-                    Handed<Tools.Drain>.self, DatabaseCommand.self,
+                    Handed<Tools.Canary>.self, Handed<Tools.Explain>.self, Handed<Tools.Drain>.self,
+                    DatabaseCommand.self,
                 ]
             ),
             CommandGroup(

@@ -42,6 +42,16 @@ enum Tools {
         static let abstract = "Shows budgets and sets them."
     }
 
+    enum Canary: ToolsCommand {
+        static let name = "canary"
+        static let abstract = "Moves work between the host and sandboxes, by a percentage."
+    }
+
+    enum Explain: ToolsCommand {
+        static let name = "explain"
+        static let abstract = "Says what an attempt was denied, and what would allow it."
+    }
+
     enum Drain: ToolsCommand {
         static let name = "drain"
         static let abstract = "Lets this node take no new tasks."

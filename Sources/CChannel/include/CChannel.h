@@ -17,7 +17,7 @@
 //   MAP_ME > MAPPED, then TEMPLATE, SYNTHETIC* > TEMPLATE_READY, then LAUNCH > LAUNCHED for ever.
 // Order on the control channel ('<' from init):
 //   PREPARE, then, as soon as it is known what for: PLAN, COMMAND, BLOB*, FILE*, START, < READY (written by the job's own process, so that the
-//   kernel's credentials name it), GATE, < [FAILED], < ENDED, < ARTIFACT* / REFUSED*, < BYE.
+//   kernel's credentials name it), GATE, < [FAILED], < DENIED*, < ENDED, < ARTIFACT* / REFUSED*, < BYE.
 //   KILL may come at any time after START.
 //   Hello is folded into READY: a sandbox that cannot be made answers FAILED instead.
 #ifndef SANDBOXD_CCHANNEL_H
@@ -26,7 +26,7 @@
 #include <stdint.h>
 
 /// Changes with every change of this file that the other side can notice.
-#define SBX_PROTOCOL 1u
+#define SBX_PROTOCOL 2u
 /// No message is larger, trailing bytes included.
 #define SBX_MESSAGE_MAX 65536u
 /// argv and environment together, in bytes, terminators included.
@@ -69,6 +69,7 @@ enum sbx_message {
     SBX_REFUSED = 36,
     SBX_BYE = 37,
     SBX_LISTENER = 38,
+    SBX_DENIED = 39,
 };
 
 /// What was being done when a sandbox could not be made. Swift's `Step` repeats this list; a test
@@ -136,6 +137,15 @@ enum sbx_layer {
     SBX_LAYER_OUTPUT_CAP = 1u << 18,
     SBX_LAYER_ENVIRONMENT = 1u << 19,
     SBX_LAYER_ALL = (1u << 20) - 1u,
+};
+
+/// Which calls init takes note of; `sbx_plan.witness`.
+enum sbx_witness {
+    SBX_WITNESS_NONE = 0,
+    /// Those that the filter refuses by an errno.
+    SBX_WITNESS_DENIED = 1,
+    /// Those that it lets through, too, but sendmsg(2).
+    SBX_WITNESS_ALL = 2,
 };
 
 /// Why init ended the job, as bits of `sbx_ended.reasons`. None: the job ended by itself.
@@ -244,7 +254,8 @@ struct sbx_plan {
     /// The port of the sandbox's loopback on which it listens for the daemon's proxy; 0 is none.
     /// LISTENER brings the socket, before READY.
     uint32_t proxy_port;
-    uint32_t padding;
+    /// `enum sbx_witness`. Other than NONE, the filter must let sendmsg(2) through.
+    uint32_t witness;
 };
 
 /// Bits of `sbx_plan.meters`.
@@ -325,6 +336,25 @@ struct sbx_ended {
     uint64_t workspace_inodes_free;
     /// From GATE to the last process's death.
     uint64_t wall_ns;
+};
+
+/// A system call that was refused, or only seen: as often as `count` says, by programs of one name,
+/// with the same `looked_at` arguments. At most 512 are sent; the last says how many calls fitted
+/// into none.
+struct sbx_denied {
+    struct sbx_header header;
+    uint64_t count;
+    uint64_t unrecorded;
+    /// The low halves, which are all that a filter looks at; 0 for those that it did not.
+    uint64_t arguments[6];
+    int32_t number;
+    /// 0 when it was let through.
+    int32_t error;
+    /// Bit n: argument n decided.
+    uint32_t looked_at;
+    uint32_t padding;
+    /// NUL-terminated.
+    char program[16];
 };
 
 /// A regular file below /workspace/out. Trailing: its path below that, raw bytes.

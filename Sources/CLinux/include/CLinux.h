@@ -65,6 +65,21 @@ pid_t clx_spawn(const char *_Nonnull path, char *_Nullable const argv[_Nonnull],
 /// status, or -1 and errno.
 int clx_run(const char *_Nonnull path, char *_Nullable const argv[_Nonnull], int output);
 
+/// fork(2). Only for a process with one thread, which Swift cannot promise and `main` can.
+pid_t clx_fork(void);
+
+/// pidfd_open(2): readable when the process has ended. Close-on-exec.
+int clx_pidfd_open(pid_t pid);
+
+/// Starts a command by execvp(3) with everything this process has, but `output` and `error_output`
+/// as its standard output and error unless they are -1. It dies with this process, which from here
+/// on hands on the signals that it gets, and must have one thread. Answers the process id, or -1 and
+/// errno, also when the command cannot be executed.
+pid_t clx_start_beside(char *_Nullable const argv[_Nonnull], int output, int error_output);
+
+/// Ends this process by a signal, without a core: as one that waited for who died of it.
+void clx_die_of(int signal_number);
+
 /// pidfd_send_signal(2).
 int clx_pidfd_kill(int pidfd, int signal);
 
@@ -76,6 +91,9 @@ pid_t clx_gettid(void);
 
 /// open(2) without its variadic mode: O_CLOEXEC is added.
 int clx_open(const char *_Nonnull path, int flags);
+
+/// open(2) to append, which makes the file when it is missing (0600) and follows no link.
+int clx_append(const char *_Nonnull path);
 
 /// Whether `needle` is somewhere in `bytes`: memmem(3), which Glibc's module hides.
 int clx_contains(const void *_Nonnull bytes, size_t size, const void *_Nonnull needle,

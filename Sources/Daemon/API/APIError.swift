@@ -21,6 +21,7 @@ enum APIError: Error, CustomStringConvertible {
     case tooLarge(limitBytes: Int)
     case noArtifact(String)
     case noTask(String)
+    case noAttempt(String)
     /// The queue's refusal, or why it cannot be used.
     case tasks(TaskError)
     /// A run of the same key has not ended.
@@ -34,7 +35,7 @@ enum APIError: Error, CustomStringConvertible {
     var status: HTTPResponse.Status {
         switch self {
         case .invalid, .policy, .noEngine: .badRequest
-        case .unknownProfile, .noArtifact, .noTask: .notFound
+        case .unknownProfile, .noArtifact, .noTask, .noAttempt: .notFound
         case .secret, .image, .engineUnavailable, .noDatabase, .diskFull: .serviceUnavailable
         case .runsAlready: .conflict
         case .tasks(let error): Self.status(error)
@@ -61,6 +62,7 @@ enum APIError: Error, CustomStringConvertible {
         case .tooLarge: "too_large"
         case .noArtifact: "no_artifact"
         case .noTask: "no_task"
+        case .noAttempt: "no_attempt"
         case .runsAlready: "runs_already"
         case .noDatabase: "no_database"
         case .diskFull: "disk"
@@ -97,6 +99,8 @@ enum APIError: Error, CustomStringConvertible {
         case .tooLarge(let limit): "the body is larger than \(limit) bytes"
         case .noArtifact(let digest): "there is no artifact with sha256 '\(digest)'"
         case .noTask(let name): "there is no task '\(name)'"
+        case .noAttempt(let id):
+            "there is no attempt '\(id.prefix(64))' that has ended and is still kept"
         case .tasks(let error): "\(error)"
         case .runsAlready(let task): "a run of this key has not ended yet: it is task \(task)"
         case .diskFull(let used, let limit):

@@ -46,7 +46,8 @@ struct APIServer: Sendable {
             router: Self.router(
                 routes,
                 InfoRoutes(runs: runs, database: database, reaper: reaper),
-                tasks
+                tasks,
+                CanaryRoutes(database: database)
             ),
             server: .http1(configuration: .init(additionalChannelHandlers: [callers.handler()])),
             configuration: .init(address: .unixDomainSocket(path: path), serverName: nil),
@@ -82,7 +83,8 @@ struct APIServer: Sendable {
     private static func router(
         _ run: RunRoutes,
         _ info: InfoRoutes,
-        _ tasks: TaskRoutes
+        _ tasks: TaskRoutes,
+        _ canaries: CanaryRoutes
     ) -> Router<CallContext> {
         let router = Router(context: CallContext.self)
         router.add(middleware: ErrorAnswers())
@@ -97,6 +99,12 @@ struct APIServer: Sendable {
         router.get("/v1/budgets", use: tasks.budgets)
         router.get("/v1/budgets/:name", use: tasks.budget)
         router.put("/v1/budgets/:name", use: tasks.setBudget)
+        router.get("/v1/canaries", use: canaries.list)
+        router.get("/v1/canaries/:profile", use: canaries.show)
+        router.put("/v1/canaries/:profile", use: canaries.set)
+        router.get("/v1/canaries/:profile/report", use: canaries.report)
+        router.post("/v1/comparisons", use: canaries.note)
+        router.get("/v1/attempts/:id", use: tasks.attempt)
         router.post("/v1/drain", use: tasks.drain)
         router.get("/v1/profiles", use: info.profiles)
         router.get("/v1/status", use: info.status)
@@ -196,6 +204,15 @@ enum JSONAnswer {
         do { return String(decoding: try bytes(value), as: UTF8.self) } catch {
             preconditionFailure("texts and numbers do not encode: \(error)")
         }
+    }
+
+    /// An answer that the database worded.
+    static func response(json: String) -> Response {
+        Response(
+            status: .ok,
+            headers: [.contentType: "application/json"],
+            body: .init(byteBuffer: ByteBuffer(string: json + "\n"))
+        )
     }
 
     /// A whole answer.

@@ -26,8 +26,14 @@ struct InfoRoutes: Sendable {
     /// `GET /v1/profiles`.
     func profiles(_ request: Request, _ context: CallContext) async throws -> Response {
         let policies = runs.catalogue.names.compactMap { runs.catalogue.entry(named: $0)?.policy }
+        // Where a profile has no other engine, it is as ready as that.
+        let docker = runs.engines.docker
+        let engineReason =
+            await docker?.status().reason ?? (docker == nil ? Engines.noSocket : nil)
         let profiles = policies.map { policy -> JSONObject in
-            let reason = runs.catalogue.refusal(of: policy)
+            let reason =
+                runs.catalogue.refusal(of: policy)
+                ?? (policy.engines.contains(.native) ? nil : engineReason)
             return [
                 "name": policy.name, "description": policy.summary, "image": policy.image,
                 "engines": policy.engines.map(\.rawValue), "health": policy.health,
@@ -50,6 +56,9 @@ struct InfoRoutes: Sendable {
         ]
         let docker = await dockerStatus()
         let queue = queueStatus
+        let tripped = await database?.tally.tripped.map { trip -> JSONObject in
+            ["profile": trip.profile, "why": trip.why]
+        }
         let space = runs.disk.look()
         let disk: JSONObject = [
             "ready": space.isOpen, "used_percent": space.usedPercent,
@@ -59,7 +68,7 @@ struct InfoRoutes: Sendable {
             [
                 "native": native, "docker": docker, "memory": memory, "runs": admission.runs,
                 "finished": status.finished, "queue": queue,
-                "disk": disk,
+                "disk": disk, "canaries_tripped": tripped,
             ] as JSONObject
         )
     }

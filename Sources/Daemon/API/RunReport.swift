@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
+internal import Crypto
+internal import Policy
 internal import Spawner
 
 /// The answer to a run, as the API words it.
 enum RunReport {
-    static func object(_ result: RunResult) -> JSONObject {
-        let output = ReportedBytes(result.output)
-        let errorOutput = ReportedBytes(result.errorOutput)
+    /// With no more of each output than `outputLimit` bytes.
+    static func object(_ result: RunResult, outputLimit: Int = .max) -> JSONObject {
+        let keptOutput = result.output.trimmed(to: outputLimit)
+        let keptErrorOutput = result.errorOutput.trimmed(to: outputLimit)
+        let output = ReportedBytes(keptOutput)
+        let errorOutput = ReportedBytes(keptErrorOutput)
         return [
             "attempt_id": result.attempt.description,
             "profile": result.profile,
@@ -21,21 +26,37 @@ enum RunReport {
             "artifacts": result.artifacts.map(artifact),
             "artifacts_refused": result.refusedArtifacts.map(refused),
             "network": result.reached.map(reached),
+            "calls": result.calls.map(call),
+            "calls_unrecorded": result.calls.reduce(0) { $0 + $1.unrecorded },
             "stdout": output.text,
             "stdout_encoding": output.encoding,
-            "stdout_truncated": result.output.droppedBytes > 0,
+            "stdout_truncated": keptOutput.droppedBytes > 0,
+            "stdout_bytes": byteCount(result.output),
+            "stdout_sha256": digest(result.output),
             "stderr": errorOutput.text,
             "stderr_encoding": errorOutput.encoding,
-            "stderr_truncated": result.errorOutput.droppedBytes > 0,
+            "stderr_truncated": keptErrorOutput.droppedBytes > 0,
+            "stderr_bytes": byteCount(result.errorOutput),
+            "stderr_sha256": digest(result.errorOutput),
         ]
     }
 
-    /// The same as text, with no more of each output than `outputLimit` bytes.
+    /// The same as text.
     static func text(_ result: RunResult, outputLimit: Int) -> String {
-        var result = result
-        result.output = result.output.trimmed(to: outputLimit)
-        result.errorOutput = result.errorOutput.trimmed(to: outputLimit)
-        return JSONAnswer.text(object(result))
+        JSONAnswer.text(object(result, outputLimit: outputLimit))
+    }
+
+    /// All that was written, kept or not.
+    private static func byteCount(_ output: KeptOutput) -> Int {
+        output.head.count + output.tail.count + Int(clamping: output.droppedBytes)
+    }
+
+    /// Of all that was written, in hex; nil when some was dropped before anybody saw it.
+    private static func digest(_ output: KeptOutput) -> String? {
+        guard output.droppedBytes == 0 else { return nil }
+        return SHA256.hash(data: output.head + output.tail).map { byte in
+            String(byte >> 4, radix: 16) + String(byte & 15, radix: 16)
+        }.joined()
     }
 
     /// The job's own exit status, when it had one.
@@ -113,6 +134,16 @@ enum RunReport {
             "place": reached.place, "allowed": reached.reason == nil, "rule": reached.rule,
             "reason": reached.reason, "count": reached.count, "sent_bytes": reached.sentBytes,
             "received_bytes": reached.receivedBytes,
+        ]
+    }
+
+    private static func call(_ call: SeenCall) -> JSONObject {
+        let arguments = call.arguments.sorted { $0.key < $1.key }
+        return [
+            "name": SyscallNames.name(of: call.number), "number": call.number,
+            "errno": call.errno.map(SyscallNames.errno),
+            "arguments": JSONObject(arguments) { ("arg\($0.key)", $0.value) },
+            "program": ReportedBytes(call.program).text, "count": call.count,
         ]
     }
 

@@ -9,7 +9,7 @@ struct RunSpec: Decodable, Sendable {
     private static let keys = [
         "profile", "argv", "stdin", "stdin_base64", "stdin_stream", "env", "files", "limits",
         "cwd", "artifacts", "budget", "key", "engine", "allow",
-        "secrets",
+        "secrets", "explain",
     ]
     /// What only a direct run has: a task would find another image than was meant.
     private static let directKeys = ["image"]
@@ -32,6 +32,8 @@ struct RunSpec: Decodable, Sendable {
     var allow: [EgressRule]
     /// Secrets that it wants to be given.
     var secrets: [SecretSpec]
+    /// Which system calls the answer tells of.
+    var witness: Witness
     /// The digest of an image to try; nil is the profile's.
     var image: String?
     /// Who pays; nil is the default budget.
@@ -77,6 +79,7 @@ struct RunSpec: Decodable, Sendable {
         guard Set(secrets.map(\.noted)).count == secrets.count else {
             throw APIError.invalid("'secrets' names one twice")
         }
+        witness = try Self.witness(body)
         budget = try body.value("budget")
         key = try body.value("key")
         inputDigest = try body.value("stdin_sha256")
@@ -85,6 +88,19 @@ struct RunSpec: Decodable, Sendable {
             throw APIError.invalid(
                 "'image' and 'key' exclude each other: what was tried before tells nothing of now"
             )
+        }
+    }
+
+    private static func witness(
+        _ body: KeyedDecodingContainer<AnyKey>
+    ) throws -> Witness {
+        let text: String? = try body.value("explain")
+        switch text {
+        case nil: return .none
+        case "denied": return .denied
+        case "all": return .all
+        case let other?:
+            throw APIError.invalid("'explain' is '\(other)': there are denied and all")
         }
     }
 
@@ -140,7 +156,12 @@ struct RunSpec: Decodable, Sendable {
         if let directory = workingDirectory, !directory.hasPrefix("/") {
             throw .invalid("'cwd' is '\(directory)': give an absolute path in the sandbox")
         }
-        return RunRequest(
+        guard witness == .none || policy.syscalls.canBeWitnessed else {
+            throw .invalid(
+                "profile '\(policy.name)' does not let sendmsg through, which 'explain' needs"
+            )
+        }
+        var request = RunRequest(
             attempt: attempt,
             policy: policy,
             image: image,
@@ -152,6 +173,8 @@ struct RunSpec: Decodable, Sendable {
             collectsArtifacts: collectsArtifacts,
             isLive: isLive
         )
+        request.witness = witness
+        return request
     }
 
     /// No file is there twice, or below another.

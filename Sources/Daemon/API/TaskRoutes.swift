@@ -58,6 +58,23 @@ struct TaskRoutes: Sendable {
         return try Self.response(task)
     }
 
+    /// `GET /v1/attempts/{id}`: the report of an attempt that has ended.
+    func attempt(_ request: Request, _ context: CallContext) async throws -> Response {
+        let queue = try await usableQueue()
+        let id = context.parameters.get("id") ?? ""
+        guard id.utf8.count == 32, id.utf8.allSatisfy(Self.isHex),
+            let report = try await asking({ () throws(TaskError) in
+                try await queue.report(ofAttempt: id)
+            })
+        else { throw APIError.noAttempt(id) }
+        return try Self.response(report)
+    }
+
+    private static func isHex(_ byte: UInt8) -> Bool {
+        (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+            || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains(byte)
+    }
+
     /// `GET /v1/tasks?state=…&before=…&limit=…`.
     func list(_ request: Request, _ context: CallContext) async throws -> Response {
         let queue = try await usableQueue()

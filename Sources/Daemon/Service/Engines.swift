@@ -4,6 +4,8 @@ internal import Spawner
 
 /// The engines of this daemon, and which of them a run goes to.
 struct Engines: Sendable {
+    static let noSocket = "docker: this daemon has no engine's socket (--docker)"
+
     let native: NativeEngine
     /// nil when no container engine's socket is known.
     let docker: DockerEngine?
@@ -33,7 +35,7 @@ struct Engines: Sendable {
             case .native: return native
             case .docker:
                 guard let docker else {
-                    refusals.append("docker: this daemon has no engine's socket (--docker)")
+                    refusals.append(Self.noSocket)
                     continue
                 }
                 guard let reason = docker.circuit.refusal() else { return docker }

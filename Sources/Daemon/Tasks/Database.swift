@@ -14,6 +14,7 @@ struct Database: Sendable {
     let queue: TaskQueue
     let worker: Worker
     let readiness: Readiness
+    let tally = CanaryTally()
     private let cluster: EmbeddedCluster?
     private let records: AttemptRecords
     private let keepDays: Int
@@ -128,7 +129,13 @@ struct Database: Sendable {
             await prepare(profiles)
             group.addTask { await worker.run() }
             group.addTask { await runner.run() }
-            let upkeep = Upkeep(queue: queue, worker: worker, keepDays: keepDays, logger: logger)
+            let upkeep = Upkeep(
+                queue: queue,
+                worker: worker,
+                tally: tally,
+                keepDays: keepDays,
+                logger: logger
+            )
             group.addTask { await upkeep.run() }
             group.addTask { await upkeep.maintain() }
         }

@@ -16,6 +16,7 @@ struct Ledger: Sendable {
     let worker: Worker
     let readiness: Readiness
     let records: AttemptRecords
+    let tally: CanaryTally
 
     /// Writes the run down and reserves its worst case. Throws what the caller is to hear.
     func begin(_ admitted: RunService.Admitted, _ payer: Payer) async throws -> LeaseKey {
@@ -46,6 +47,7 @@ struct Ledger: Sendable {
     /// Settles it; comes back when the database has it.
     func settle(_ key: LeaseKey, _ result: RunResult, _ policy: Policy) async {
         let completion = Completion(key, result, policy, outputLimit: Self.outputLimit)
+        await tally.add(profile: policy.name, verdict: completion.verdict)
         _ = await worker.settle(completion)
         records.end(key)
     }

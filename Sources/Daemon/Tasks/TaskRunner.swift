@@ -20,6 +20,7 @@ actor TaskRunner {
 
     private let queue: TaskQueue
     private let worker: Worker
+    private let tally: CanaryTally
     private let runs: RunService
     private let records: AttemptRecords
     private let logger: Logger
@@ -39,6 +40,7 @@ actor TaskRunner {
     init(_ database: Database, runs: RunService, records: AttemptRecords, logger: Logger) {
         queue = database.queue
         worker = database.worker
+        tally = database.tally
         self.runs = runs
         self.records = records
         self.logger = logger
@@ -156,7 +158,10 @@ actor TaskRunner {
             running[lease.key.task] = nil
             // A stop is nobody's fault: the task goes back, and this attempt does not count.
             let isSnoozed = isStopping && result.verdict == .cancelled
-            await settle(Completion(lease.key, result, policy, isSnoozed: isSnoozed))
+            await settle(
+                Completion(lease.key, result, policy, isSnoozed: isSnoozed),
+                of: lease.profile
+            )
             records.end(lease.key)
             await runs.finished(admitted, result)
         } catch {
@@ -198,11 +203,13 @@ actor TaskRunner {
                 verdict: verdict,
                 charge: Charge(),
                 report: JSONAnswer.text(report)
-            )
+            ),
+            of: lease.profile
         )
     }
 
-    private func settle(_ completion: Completion) async {
+    private func settle(_ completion: Completion, of profile: String) async {
+        await tally.add(profile: profile, verdict: completion.verdict)
         if case .fencedOff = await worker.settle(completion) {
             logger.notice("attempt \(completion.key) was fenced off: its task is somebody else's")
         }

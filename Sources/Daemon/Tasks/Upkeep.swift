@@ -5,10 +5,12 @@ internal import Tasks
 /// What every node does for the queue, whether or not another does it too.
 struct Upkeep: Sendable {
     private static let sweepEvery = 5
+    private static let canaryEvery = 2
     private static let maintainEvery = Duration.seconds(3600)
 
     let queue: TaskQueue
     let worker: Worker
+    let tally: CanaryTally
     let keepDays: Int
     let logger: Logger
 
@@ -21,6 +23,7 @@ struct Upkeep: Sendable {
             do throws(TaskError) {
                 if try await queue.promote() > 0 { logger.debug("delayed tasks became ready") }
                 if second % Self.sweepEvery == 0 { try await sweep(&sweeper) }
+                if second % Self.canaryEvery == 0 { try await checkCanaries() }
             } catch {
                 logger.debug("upkeep: \(error)")
             }
@@ -37,6 +40,14 @@ struct Upkeep: Sendable {
         for key in try await sweeper.sweep() {
             logger.notice("attempt \(key) was lost with its node, and is settled")
         }
+    }
+
+    private func checkCanaries() async throws(TaskError) {
+        try await tally.flush(to: queue)
+        for trip in try await queue.checkCanaries() {
+            logger.error("the canary of '\(trip.profile)' is 0 now: \(trip.why)")
+        }
+        await tally.remember(try await queue.trippedCanaries())
     }
 
     /// Once an hour, makes partitions and removes what is too old. By itself, for a large history

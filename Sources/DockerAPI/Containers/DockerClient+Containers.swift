@@ -81,7 +81,8 @@ extension DockerClient {
         }
     }
 
-    /// All containers, running or not, that have all of these labels.
+    /// All containers, running or not, that have all of these labels. They are looked for again in
+    /// the answer: an engine that passes over the filter must not make others' containers ours.
     package func list(
         labels: [String: String],
         limits: CallLimits = .question
@@ -97,7 +98,7 @@ extension DockerClient {
         return try Self.reading(.list) { () throws(DockerError.Reason) in
             var summaries: [ContainerSummary] = []
             for reading in try Reading.all(answer) { summaries.append(try .init(reading)) }
-            return summaries
+            return summaries.filter { LabelFilter.matches(labels, $0.labels) }
         }
     }
 }

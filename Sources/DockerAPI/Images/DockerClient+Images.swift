@@ -20,7 +20,7 @@ extension DockerClient {
         }
     }
 
-    /// All images that have all of these labels.
+    /// All images that have all of these labels, which are looked for again in the answer.
     package func images(
         labels: [String: String],
         limits: CallLimits = .question
@@ -36,7 +36,7 @@ extension DockerClient {
         return try Self.reading(.imageList) { () throws(DockerError.Reason) in
             var images: [EngineImage] = []
             for reading in try Reading.all(answer) { images.append(try .init(listed: reading)) }
-            return images
+            return images.filter { LabelFilter.matches(labels, $0.labels) }
         }
     }
 

@@ -1,5 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
+/// Words for numbers that a kernel gave.
+package enum SyscallNames {
+    /// The call's name on this machine.
+    package static func name(of number: Int32) -> String {
+        Syscall.name(of: number, on: .host) ?? "number \(number)"
+    }
+
+    /// The symbol of an errno that a filter answers.
+    package static func errno(_ code: Int32) -> String {
+        SyscallErrno.allCases.first { $0.code == code }?.rawValue ?? "errno \(code)"
+    }
+}
+
 /// The system calls that a job may make, by number, on one architecture.
 ///
 /// A call that no rule speaks of gets `ENOSYS`; a call through another ABI kills the process.
@@ -32,6 +45,18 @@ package struct SyscallPolicy: Sendable, Hashable {
 
     /// The group of the rules that the profile added itself.
     package static let additions = "additions"
+
+    /// The name of call `number`, as people know it.
+    package func name(of number: Int32) -> String {
+        rules.first { $0.number == number }?.name ?? Syscall.name(of: number, on: architecture)
+            ?? "number \(number)"
+    }
+
+    /// Whether a run's calls can be witnessed: the job hands its filter's listener over by a call
+    /// that the filter judges already.
+    package var canBeWitnessed: Bool {
+        rules.contains { $0.name == "sendmsg" && $0.decision == .allow }
+    }
 
     /// What becomes of call `number`.
     package func decision(for number: Int32) -> SyscallDecision {

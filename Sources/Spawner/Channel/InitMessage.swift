@@ -23,6 +23,7 @@ enum InitMessage: Sendable {
     /// A socket that listens on the sandbox's own loopback.
     case listener(Descriptor)
     case failed(Step, Errno)
+    case seen(SeenCall)
     case ended(Ending)
     case artifact(path: [UInt8], mode: UInt32, Descriptor)
     case refused(path: [UInt8], bytes: UInt64, RefusedArtifact.Reason)
@@ -43,6 +44,9 @@ enum InitMessage: Sendable {
                 let step = Step(rawValue: failed.step)
             else { return nil }
             self = .failed(step, Errno(rawValue: failed.error))
+        case SBX_DENIED.rawValue:
+            guard let seen = packet.exactly(sbx_denied.self) else { return nil }
+            self = .seen(SeenCall(seen))
         case SBX_ENDED.rawValue:
             guard let ended = packet.exactly(sbx_ended.self) else { return nil }
             self = .ended(Ending(ended))

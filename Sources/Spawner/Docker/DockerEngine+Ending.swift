@@ -24,7 +24,11 @@ extension DockerEngine {
         }
         if let directory = place.directory { AttemptDirectory.remove(directory.path) }
         places[id] = nil
-        if problems.isEmpty { ids.giveBack(place.slot) }
+        if problems.isEmpty {
+            ids.giveBack(place.slot)
+        } else {
+            withheld[place.name] = place.slot
+        }
         return problems
     }
 
@@ -57,15 +61,17 @@ extension DockerEngine {
         }
     }
 
-    package func strays() async -> Set<Stray> {
+    package func strays() async throws(SpawnError) -> Set<Stray> {
         var strays: Set<Stray> = []
         let there = AttemptDirectory.inventory(of: configuration.directory)
         let used = Set(places.values.compactMap { $0.directory?.name })
         for name in there.subtracting(used) { strays.insert(Stray(.directory, name)) }
         let known = Set(places.values.map(\.name))
-        // An engine that cannot be asked is told of in `status`.
         let label = [ContainerPlace.Label.node: configuration.node]
-        let containers = (try? await client.list(labels: label, limits: limits)) ?? []
+        let containers: [ContainerSummary]
+        do throws(DockerError) {
+            containers = try await client.list(labels: label, limits: limits)
+        } catch { throw .engine(step: "docker \(error.call.rawValue)", reason: "\(error)") }
         for container in containers where !container.names.contains(where: known.contains) {
             strays.insert(Stray(.container, container.names.first ?? container.id))
         }
@@ -77,6 +83,7 @@ extension DockerEngine {
         case .directory: AttemptDirectory.remove(configuration.directory + "/" + stray.name)
         case .container:
             try await asking { () throws(DockerError) in try await remove(container: stray.name) }
+            if let slot = withheld.removeValue(forKey: stray.name) { ids.giveBack(slot) }
         }
     }
 }

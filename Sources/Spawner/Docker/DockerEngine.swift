@@ -74,6 +74,9 @@ package actor DockerEngine: Engine {
     package nonisolated let circuit: EngineCircuit
     private var probed: (info: EngineInfo, metering: Metering)?
     var places: [String: ContainerInUse] = [:]
+    /// The ids of containers that could not be removed, by the container's name: somebody may still
+    /// run under them.
+    var withheld: [String: SubordinateIDs.Slot] = [:]
     private var nextCell: UInt64 = 0
 
     /// `without` names layers to leave out; every other value than none is for control runs.
@@ -177,7 +180,7 @@ package actor DockerEngine: Engine {
             if let runtime = request.policy.runtime { try probed.info.check(runtime: runtime) }
             let image = try await image(request.image)
             let body = try prepare(place, id, request, image: image, probed)
-            try await start(place, body)
+            try await start(place, body, of: request.image)
             let process = try await connect(place)
             let cell = try launch(place, id, request, process: process, probed.metering, launched)
             circuit.worked()
@@ -284,11 +287,18 @@ package actor DockerEngine: Engine {
 
     private func start(
         _ place: ContainerInUse,
-        _ body: JSONValue
+        _ body: JSONValue,
+        of image: RootImage
     ) async throws(SpawnError) {
         place.mayExist = true
         let id = try await asking { () throws(DockerError) in
-            try await client.create(name: place.name, body: body, limits: limits).id
+            do throws(DockerError) {
+                return try await client.create(name: place.name, body: body, limits: limits).id
+            } catch {
+                // The image is not there any more; another of the same digest may have come.
+                if error.status == 404 { images[image.digest] = nil }
+                throw error
+            }
         }
         place.container = id
         try await asking { () throws(DockerError) in try await client.start(id, limits: limits) }

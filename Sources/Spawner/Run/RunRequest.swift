@@ -55,6 +55,8 @@ package struct RunRequest: Sendable {
     package var collectsArtifacts: Bool
     /// Whether output is wanted while the run goes on (`Sandbox.nextOutput`).
     package var isLive: Bool
+    /// Which system calls are to be told of.
+    package var witness = Witness.none
     /// The way out of the sandbox; nil is none.
     package var gateway: (any Gateway)?
 

@@ -138,6 +138,8 @@ package struct RunResult: Sendable {
     package var refusedArtifacts: [RefusedArtifact] = []
     /// What it reached through its gateway, or tried to.
     package var reached: [Reached] = []
+    /// System calls that were refused, or only seen, where the request asked for a witness.
+    package var calls: [SeenCall] = []
     package var output = KeptOutput()
     package var errorOutput = KeptOutput()
 }

@@ -31,6 +31,9 @@ final class InitLink {
     private var signals: [Signal] = []
     private var waiter: CheckedContinuation<Void, Never>?
     private var isClosed = false
+    /// init's death, which is kept back until all that it had said is told: the kernel may report the
+    /// one while much of the other is still to be read.
+    private var isDeathUntold = false
 
     /// Whether the engine still owes its answer.
     var isLaunchPending = false
@@ -83,7 +86,11 @@ final class InitLink {
     /// The next thing that happened.
     func next() async -> Signal {
         while true {
-            if let index = signals.firstIndex(where: isDue) { return signals.remove(at: index) }
+            if !signals.isEmpty { return signals.removeFirst() }
+            if isDeathUntold, isClosed {
+                isDeathUntold = false
+                return .exited
+            }
             await withCheckedContinuation { waiter = $0 }
         }
     }
@@ -144,17 +151,17 @@ final class InitLink {
         if let watch { loop.unwatch(watch) }
         watch = nil
         hasExited = true
-        tell(.exited)
+        isDeathUntold = true
+        wake()
     }
 
     private func tell(_ signal: Signal) {
         signals.append(signal)
-        waiter?.resume()
-        waiter = nil
+        wake()
     }
 
-    private func isDue(_ signal: Signal) -> Bool {
-        if case .exited = signal { return isClosed }
-        return true
+    private func wake() {
+        waiter?.resume()
+        waiter = nil
     }
 }

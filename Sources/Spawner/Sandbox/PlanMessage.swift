@@ -45,7 +45,8 @@ enum PlanMessage {
         policy: Policy,
         filter: [UInt8],
         cell: Cell,
-        proxyPort: UInt16
+        proxyPort: UInt16,
+        witness: Witness
     ) -> (sbx_plan, trailing: [UInt8], [Descriptor]) {
         let limits = policy.limits
         let cpus = cpus(for: limits, slot: cell.slot)
@@ -69,6 +70,7 @@ enum PlanMessage {
         plan.meters |= meters.cpuUsageIsNanoseconds ? SBX_METER_CPU_NANOSECONDS.rawValue : 0
         plan.meters |= meters.pidsEventsAreSilent ? SBX_METER_PIDS_SILENT.rawValue : 0
         plan.proxy_port = UInt32(proxyPort)
+        plan.witness = witness.number
         withUnsafeMutableBytes(of: &plan.affinity) { bytes in
             for cpu in cpus { bytes[cpu / 8] |= 1 << (cpu % 8) }
         }

@@ -15,6 +15,8 @@ package actor Sandbox {
     static let teardownLimit = Duration.seconds(20)
     /// init ends the job at its deadline by itself; after this much more the daemon ends init.
     private static let deadlineGrace = Duration.seconds(5)
+    /// As many calls as init tells of.
+    private static let callLimit = 512
 
     package nonisolated var unownedExecutor: UnownedSerialExecutor {
         loop.asUnownedSerialExecutor()
@@ -231,7 +233,9 @@ package actor Sandbox {
             policy: request.policy,
             filter: filter,
             cell: cell,
-            proxyPort: request.gateway?.port ?? 0
+            proxyPort: request.gateway?.port ?? 0,
+            // Without a filter there is nothing to be witnessed.
+            witness: engine.layers.has(.seccomp) ? request.witness : .none
         )
         try link.send(SBX_PLAN, plan, trailing: trailing, descriptors: meters)
         let (command, strings) = PlanMessage.command(request)
@@ -324,6 +328,8 @@ package actor Sandbox {
         while true {
             switch await link.next() {
             case .message(.failed(.execve, let code)): executionError = code
+            case .message(.seen(let call)) where result.calls.count < Self.callLimit:
+                result.calls.append(call)
             case .message(.ended(let ending)): return ending
             case .message(.failed(let step, let code)): throw SpawnError.step(step, code)
             case .message, .launched: throw SpawnError.violation("a message out of turn")

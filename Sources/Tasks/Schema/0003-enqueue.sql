@@ -8,7 +8,7 @@ CREATE TYPE sandboxd.task_input AS (
     ord int, task_id bigint, key text, spec_sha256 bytea, profile text, spec jsonb, lane int,
     rank smallint, run_at timestamptz, max_attempts smallint, retry_on text[],
     deadline_at timestamptz, cpu_ms bigint, memory_mib_s bigint, wall_ms bigint,
-    egress_bytes bigint, memory_mib bigint, blobs bytea[]
+    egress_bytes bigint, memory_mib bigint, blobs bytea[], is_pinned boolean
 );
 
 -- A limit that a spec asks for, or the profile's; it may tighten and not loosen.
@@ -186,7 +186,10 @@ BEGIN
     IF coalesce(p_task ->> 'pool', 'sandbox') NOT IN ('sandbox', 'host') THEN
         RAISE '''pool'' is neither ''sandbox'' nor ''host''' USING ERRCODE = 'SB002';
     END IF;
-    v.lane := sandboxd.lane_of(v_budget_id, coalesce(p_task ->> 'pool', 'sandbox'));
+    v.task_id := nextval(pg_get_serial_sequence('sandboxd.tasks', 'task_id'));
+    v.is_pinned := p_task ? 'pool';
+    v.lane := sandboxd.lane_of(v_budget_id, coalesce(p_task ->> 'pool',
+        sandboxd.canary_pool(v.profile, coalesce(v.key, v.task_id::text))));
     IF p_task ? 'blobs' THEN
         BEGIN
             v.blobs := ARRAY(SELECT DISTINCT decode(d, 'hex')
@@ -198,7 +201,6 @@ BEGIN
     IF v.key IS NOT NULL THEN
         v.spec_sha256 := sha256(convert_to(jsonb_build_array(v.profile, v.spec)::text, 'UTF8'));
     END IF;
-    v.task_id := nextval(pg_get_serial_sequence('sandboxd.tasks', 'task_id'));
     RETURN v;
 END
 $$;
@@ -262,10 +264,10 @@ BEGIN
             OR EXISTS (SELECT FROM sandboxd.task_keys k WHERE k.key = i.key AND k.task_id = i.task_id)
     ), made AS (
         INSERT INTO sandboxd.tasks (task_id, lane, profile, rank, max_attempts, retry_on,
-            deadline_at, cpu_ms, memory_mib_s, wall_ms, egress_bytes, memory_mib, spec)
+            deadline_at, cpu_ms, memory_mib_s, wall_ms, egress_bytes, memory_mib, spec, is_pinned)
         OVERRIDING SYSTEM VALUE
         SELECT f.task_id, f.lane, f.profile, f.rank, f.max_attempts, f.retry_on, f.deadline_at,
-            f.cpu_ms, f.memory_mib_s, f.wall_ms, f.egress_bytes, f.memory_mib, f.spec
+            f.cpu_ms, f.memory_mib_s, f.wall_ms, f.egress_bytes, f.memory_mib, f.spec, f.is_pinned
         FROM fresh f
     ), held AS (
         INSERT INTO sandboxd.task_blobs (task_id, sha256)
@@ -283,6 +285,7 @@ BEGIN
     LEFT JOIN fresh f ON f.ord = i.ord
     LEFT JOIN sandboxd.task_keys k ON k.key = i.key
     ORDER BY i.ord;
+    PERFORM sandboxd.add_shadows(ARRAY(SELECT i.task_id FROM unnest(v_inputs) AS i));
     PERFORM sandboxd.wake();
 END
 $$;
@@ -291,7 +294,7 @@ $$;
 CREATE FUNCTION sandboxd.enqueue(
     p_profile text, p_spec jsonb, p_budget text DEFAULT 'default', p_key text DEFAULT NULL,
     p_priority int DEFAULT 0, p_run_at timestamptz DEFAULT NULL, p_max_attempts int DEFAULT 3,
-    p_pool text DEFAULT 'sandbox', p_deadline_at timestamptz DEFAULT NULL,
+    p_pool text DEFAULT NULL, p_deadline_at timestamptz DEFAULT NULL,
     p_retry_on text[] DEFAULT NULL
 ) RETURNS bigint
 LANGUAGE sql AS $$

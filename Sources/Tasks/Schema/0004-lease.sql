@@ -505,10 +505,10 @@ BEGIN
     END IF;
     v_lane := sandboxd.lane_of(b.budget_id, 'sandbox');
     INSERT INTO sandboxd.tasks (task_id, lane, profile, max_attempts, cpu_ms, memory_mib_s, wall_ms,
-        egress_bytes, memory_mib, spec)
+        egress_bytes, memory_mib, spec, is_pinned)
     OVERRIDING SYSTEM VALUE
     VALUES (v_task, v_lane, p_profile, 1, p_cpu_ms, v_memory_mib_s, p_wall_ms, p_egress_bytes,
-        p_memory_mib, p_spec);
+        p_memory_mib, p_spec, true);
     INSERT INTO sandboxd.task_leases (task_id, fence, attempt, attempt_id, worker_id, lane, budget_id,
         rank, cpu_ms, memory_mib_s, wall_ms, egress_bytes, money_nanos, price_cpu_s,
         price_memory_gib_s, price_run, price_egress_gib)

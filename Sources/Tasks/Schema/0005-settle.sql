@@ -45,6 +45,7 @@ DECLARE
     v_places bigint[];
     v_attempts smallint[];
     v_is_ok boolean := true;
+    v_moves boolean;
 BEGIN
     -- Leases first: the fence decides, and all that follows is about what was released here. Each
     -- attempt goes into the history as it is released. Then budgets, in the same order in every batch:
@@ -115,9 +116,13 @@ BEGIN
         RETURNING t.task_id, t.last_fence, t.state;
         RETURN;
     END IF;
+    -- What comes back comes to the pool where it belongs by now.
+    v_moves := EXISTS (SELECT FROM sandboxd.canaries);
     RETURN QUERY
     WITH ended AS (
         UPDATE sandboxd.tasks t SET verdict = p_verdicts[u.place],
+            lane = CASE WHEN v_moves AND NOT t.is_pinned
+                THEN sandboxd.home_lane(t.task_id, t.profile, t.lane) ELSE t.lane END,
             attempts = t.attempts + (p_verdicts[u.place] <> 'snoozed')::int,
             last_fence = p_fences[u.place], exit_code = p_exit_codes[u.place],
             state = sandboxd.fate(p_verdicts[u.place], t.cancel_requested, t.retry_on, u.attempt,
@@ -211,7 +216,11 @@ BEGIN
     IF NOT FOUND OR v_task.state IN (0, 1) THEN
         RETURN CASE WHEN FOUND THEN sandboxd.state_word(v_task.state) END;
     END IF;
+    IF NOT v_task.is_pinned THEN
+        v_task.lane := sandboxd.home_lane(p_task, v_task.profile, v_task.lane);
+    END IF;
     UPDATE sandboxd.tasks SET state = 0, cancel_requested = false, verdict = NULL, exit_code = NULL,
+        lane = v_task.lane,
         finished_at = NULL, deadline_at = CASE WHEN deadline_at > now() THEN deadline_at END
     WHERE task_id = p_task;
     INSERT INTO sandboxd.task_ready (lane, rank, task_id, fence, attempt)

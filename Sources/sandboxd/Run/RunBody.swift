@@ -4,7 +4,11 @@ internal import JSON
 
 /// The request's body, from the command line's options.
 enum RunBody {
-    static func make(_ options: RunCommand) throws(ClientError) -> JSONValue {
+    /// With `fixed` as its standard input, or what comes later, when the options want it.
+    static func make(
+        _ options: RunCommand,
+        input fixed: [UInt8]? = nil
+    ) throws(ClientError) -> JSONValue {
         let input = RunInput(
             arguments: options.command,
             environment: options.environment,
@@ -15,7 +19,12 @@ enum RunBody {
         var body = try input.members()
         body["profile"] = .string(options.profile)
         body["artifacts"] = .bool(options.out != nil || options.json)
-        if options.stdin { body["stdin_stream"] = .bool(true) }
+        if let fixed {
+            body["stdin_base64"] = .string(Base64.encode(fixed))
+        } else if options.stdin {
+            body["stdin_stream"] = .bool(true)
+        }
+        if options.explain { body["explain"] = .string("denied") }
         if let engine = options.engine { body["engine"] = .string(engine) }
         if !options.allowed.isEmpty {
             body["allow"] = .array(options.allowed.map(JSONValue.string))

@@ -93,6 +93,9 @@ struct RunCommand: ParsableCommand {
     )
     var key: String?
 
+    @Flag(help: "Say at the end which system calls were refused.")
+    var explain = false
+
     @Flag(help: "Print one JSON object with everything, instead of the output.")
     var json = false
 
@@ -102,18 +105,23 @@ struct RunCommand: ParsableCommand {
     @Option(help: ArgumentHelp("The daemon's socket.", valueName: "path"))
     var socket: String?
 
+    @OptionGroup(title: "Moving over from the host")
+    var canary: CanaryOptions
+
     @Argument(parsing: .postTerminator, help: "The command and its arguments.")
     var command: [String] = []
 
     func run() throws {
-        // The daemon's end of the connection may close first; the read says so.
-        signal(SIGPIPE, SIG_IGN)
         do {
             guard !command.isEmpty else {
                 throw ClientError.usage("say what to run: sandboxd run [options] -- command")
             }
-            let status = try RunSession(self).run()
-            throw ExitCode(status)
+            let side = try canary.side(profile: profile, DaemonAPI(socket: socket))
+            if side == .host { throw ExitCode(try HostSession(self).run()) }
+            // The daemon's end of the connection may close first; the read says so. Only now: a
+            // command on this host has its signals as they were.
+            signal(SIGPIPE, SIG_IGN)
+            throw ExitCode(try RunSession(self).run())
         } catch let error as ClientError {
             Terminal.say("sandboxd: \(error)")
             throw ExitCode(125)

@@ -18,6 +18,9 @@ struct RunSession {
     /// Runs, and answers the exit status.
     func run() throws(ClientError) -> Int32 {
         let body = try RunBody.make(options).bytes + [10]
+        let shadow = try options.canary.shadowEngine.map { engine throws(ClientError) in
+            try self.shadow(engine)
+        }
         let connection = try daemon.connect()
         do throws(Errno) {
             try connection.begin(
@@ -45,7 +48,31 @@ struct RunSession {
         } catch .ended {
             throw .runLost
         }
+        shadow?.tell(Observation(result: result, withArtifacts: true))
         return try finish(result)
+    }
+
+    /// Begins the same run by another engine.
+    private func shadow(_ engine: String) throws(ClientError) -> Shadow {
+        guard !options.stdin else {
+            throw .usage("--shadow-engine with --stdin: an input that comes as it goes comes once")
+        }
+        var other = options
+        other.engine = engine
+        other.key = nil
+        return try Shadow(
+            Shadow.Plan(
+                body: try RunBody.make(other),
+                profile: options.profile,
+                taskID: options.canary.taskID,
+                places: .init(
+                    counted: "by " + (options.engine ?? "the usual engine"),
+                    shadow: "by " + engine
+                ),
+                withArtifacts: true,
+                daemon: daemon
+            )
+        )
     }
 
     private func object(_ response: Response) throws(ClientError) -> JSONValue {
@@ -73,6 +100,16 @@ struct RunSession {
         throw .ended
     }
 
+    private func explain(_ result: JSONValue) {
+        let lines = CallProse.lines(result)
+        for line in lines { Terminal.say("sandboxd: refused: \(line)") }
+        let more =
+            lines.isEmpty
+            ? "no system call was refused"
+            : "which line would allow it: sandboxd explain \(result["attempt_id"]?.text ?? "")"
+        Terminal.say("sandboxd: " + more)
+    }
+
     private func finish(_ result: JSONValue) throws(ClientError) -> Int32 {
         if let directory = options.out {
             try ArtifactSaver(daemon, directory: directory).save(result)
@@ -81,6 +118,7 @@ struct RunSession {
         if !options.quiet, !options.json, outcome.isWorthSaying || isatty(2) == 1 {
             Terminal.say(outcome.summary)
         }
+        if options.explain, !options.json { explain(result) }
         return outcome.exitStatus
     }
 }

@@ -169,7 +169,8 @@ struct CommandLineTests {
         let keys: Set = [
             "attempt_id", "profile", "engine", "image_digest", "verdict", "exit_code", "signal",
             "evidence", "usage", "timing", "receipt", "artifacts", "stdout", "stderr",
-            "stdout_truncated", "stderr_truncated",
+            "stdout_truncated", "stderr_truncated", "stdout_bytes", "stdout_sha256",
+            "stderr_bytes", "stderr_sha256", "calls", "calls_unrecorded",
         ]
         #expect(report.json.keys.isSuperset(of: keys))
     }

@@ -80,7 +80,7 @@ struct OpenAPITests {
             (full.api, "post", "/v1/runs", "/v1/runs", json, try Run(["true"]).json.bytes),
             (small.api, "post", "/v1/runs", "/v1/runs", json, try run.json.bytes),
         ]
-        let queueRows = try queueRows(api, without: small.api)
+        let queueRows = try queueRows(api, without: small.api) + canaryRows(api)
         var seen: Set<OpenAPI.Operation> = []
         for (api, method, documented, path, headers, body) in rows + queueRows {
             let answer = try api.answer(method.uppercased(), path, headers: headers, body: body)
@@ -134,8 +134,44 @@ struct OpenAPITests {
             (api, "get", "/v1/budgets/{name}", budget, [:], nil),
             (api, "put", "/v1/budgets/{name}", budget, [:], Array("{\"runs_cap\":-1}".utf8)),
             (api, "post", tasks, tasks, [:], task("true", ",\"budget\":\"\(name)\"")),
+            (api, "get", "/v1/attempts/{id}", "/v1/attempts/" + (try attempt(api)), [:], nil),
+            (api, "get", "/v1/attempts/{id}", "/v1/attempts/none", [:], nil),
             (api, "post", "/v1/drain", "/v1/drain", [:], Array("{\"draining\":false}".utf8)),
             (api, "post", "/v1/drain", "/v1/drain", [:], Array("{}".utf8)),
+        ]
+    }
+
+    /// The id of an attempt that has ended.
+    private func attempt(_ api: API) throws -> String {
+        try #require(try api.run(Run(["true"])).json["attempt_id"]?.text)
+    }
+
+    /// The same for canaries. All tasks of the profile go on going to sandboxes.
+    private func canaryRows(
+        _ api: API
+    ) throws -> [(API, String, String, String, [String: String], [UInt8]?)] {
+        let (one, shell, none) = ("/v1/canaries/{profile}", "/v1/canaries/shell", "/v1/canaries/no")
+        let comparison = """
+            {"profile":"shell","counted":{"status":0,"wall_ms":1},"shadow":{"status":1,"wall_ms":2},
+            "counted_place":"on the host","shadow_place":"in the sandbox","differences":["exit"]}
+            """
+        let comparisons = "/v1/comparisons"
+        return [
+            (api, "put", one, shell, [:], Array("{\"percent\":\"100\"}".utf8)),
+            (api, "put", one, shell, [:], Array("{\"percent\":\"101\"}".utf8)),
+            (api, "put", one, none, [:], Array("{\"percent\":\"1\"}".utf8)),
+            (api, "get", one, shell, [:], nil),
+            (api, "get", one, none, [:], nil),
+            (api, "get", "/v1/canaries", "/v1/canaries", [:], nil),
+            (api, "post", comparisons, comparisons, [:], Array(comparison.utf8)),
+            (api, "post", comparisons, comparisons, [:], Array("{}".utf8)),
+            (
+                api, "post", comparisons, comparisons, [:],
+                Array(comparison.replacing("shell", with: "nosuch").utf8)
+            ),
+            (api, "get", one + "/report", shell + "/report", [:], nil),
+            (api, "get", one + "/report", shell + "/report?hours=-1", [:], nil),
+            (api, "get", one + "/report", none + "/report", [:], nil),
         ]
     }
 

@@ -9,6 +9,8 @@ struct ReportTests {
         "evidence", "usage", "timing", "receipt", "artifacts", "artifacts_refused", "network",
         "stdout",
         "stdout_encoding", "stdout_truncated", "stderr", "stderr_encoding", "stderr_truncated",
+        "stdout_bytes", "stdout_sha256", "stderr_bytes", "stderr_sha256", "calls",
+        "calls_unrecorded",
     ]
     private static let usageKeys: Set = [
         "cpu_ms", "cpu_user_ms", "cpu_system_ms", "memory_peak_bytes", "pids_peak", "wall_ms",

@@ -15,7 +15,8 @@ final class TestImages {
 
     /// Starts a daemon with an empty store, whose profile wants an image that says "good" somewhere.
     init(
-        health: String = #"[sh, -c, "read word < /etc/word; echo it is $word; test $word = good"]"#
+        health: String = #"[sh, -c, "read word < /etc/word; echo it is $word; test $word = good"]"#,
+        options: [String] = []
     ) throws {
         directory = try Installation.shared.get().makeDirectory()
         let profiles = directory + "/profiles"
@@ -37,9 +38,11 @@ final class TestImages {
             atPath: directory + "/images",
             withIntermediateDirectories: false
         )
-        daemon = try TestDaemon([
-            "--images", directory + "/images", "--profiles", profiles,
-        ])
+        daemon = try TestDaemon(
+            [
+                "--images", directory + "/images", "--profiles", profiles,
+            ] + options
+        )
     }
 
     /// Stops the daemon; what it was given is gone with the installation.

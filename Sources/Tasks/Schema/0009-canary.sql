@@ -1,0 +1,484 @@
+-- SPDX-License-Identifier: Apache-2.0
+--
+-- How work moves from a host to sandboxes and back: which tasks go to which pool, what is compared,
+-- and what takes the sandbox's share back by itself.
+
+-- The share of a profile's tasks that goes to the pool 'sandbox'; the others go to 'host'. A profile
+-- without a row here has all of them in sandboxes.
+CREATE TABLE sandboxd.canaries (
+    profile text PRIMARY KEY REFERENCES sandboxd.profiles,
+    percent numeric(5, 2) NOT NULL CHECK (percent BETWEEN 0 AND 100),
+    -- Whether tasks that go to the host are run in a sandbox too, beside it.
+    shadow boolean NOT NULL DEFAULT false,
+    -- When more than this share of the last bound_runs went wrong, the percentage becomes 0; null is
+    -- never.
+    bound_percent numeric(5, 2) CHECK (bound_percent BETWEEN 0 AND 100),
+    bound_runs int NOT NULL DEFAULT 20 CHECK (bound_runs BETWEEN 1 AND 10000),
+    set_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    rebucketed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    -- When and why it became 0 by itself; null since it was set again.
+    tripped_at timestamptz,
+    tripped_why text
+);
+
+-- Runs in sandboxes, of profiles with a canary, as each daemon counts them every few seconds.
+CREATE TABLE sandboxd.canary_counts (
+    profile text NOT NULL,
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    runs int NOT NULL,
+    failed int NOT NULL,
+    -- How many ended with which verdict, of those that failed.
+    verdicts jsonb NOT NULL
+);
+CREATE INDEX canary_counts_at ON sandboxd.canary_counts (profile, at);
+
+-- The same command run twice, and in what the two differ.
+CREATE TABLE sandboxd.comparisons (
+    comparison_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    profile text NOT NULL,
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    task_key text,
+    counted_place text NOT NULL,
+    shadow_place text NOT NULL,
+    counted jsonb NOT NULL,
+    shadow jsonb NOT NULL,
+    differences text[] NOT NULL
+);
+CREATE INDEX comparisons_at ON sandboxd.comparisons (profile, at);
+
+-- Comparisons that could not be made, because no daemon answered.
+CREATE TABLE sandboxd.shadow_misses (
+    profile text NOT NULL,
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    misses int NOT NULL
+);
+
+-- Tasks of the host that are run in a sandbox too, until the two are compared.
+CREATE TABLE sandboxd.task_shadows (
+    task_id bigint PRIMARY KEY,
+    shadow_id bigint NOT NULL
+);
+
+-- Whether somebody has said which pool a task belongs to: then no canary moves it.
+ALTER TABLE sandboxd.tasks ADD COLUMN is_pinned boolean NOT NULL DEFAULT false;
+
+-- The bucket of an id, 0 to 9999: the first eight bytes of its SHA-256 as a number, most significant
+-- byte first, modulo 10000. Sources/Client/Canary/Canary.swift and the Python client count the same.
+CREATE FUNCTION sandboxd.canary_bucket(p_id text) RETURNS int
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE STRICT AS $$
+DECLARE
+    v_digest constant text := encode(sha256(convert_to(p_id, 'UTF8')), 'hex');
+    v_high constant bigint := ('x' || substr(v_digest, 1, 8))::bit(32)::bigint;
+    v_low constant bigint := ('x' || substr(v_digest, 9, 8))::bit(32)::bigint;
+BEGIN
+    -- 2^32 modulo 10000 is 7296.
+    RETURN ((v_high % 10000) * 7296 + v_low) % 10000;
+END
+$$;
+
+-- The pool of a task that nobody has pinned, by its key, or by its number when it has none.
+CREATE FUNCTION sandboxd.canary_pool(p_profile text, p_id text) RETURNS text
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    v_percent numeric;
+BEGIN
+    SELECT percent INTO v_percent FROM sandboxd.canaries WHERE profile = p_profile;
+    IF NOT FOUND OR sandboxd.canary_bucket(p_id) < v_percent * 100 THEN
+        RETURN 'sandbox';
+    END IF;
+    RETURN 'host';
+END
+$$;
+
+-- The lane where a task that nobody has pinned belongs by now; p_lane is where it was.
+CREATE FUNCTION sandboxd.home_lane(p_task bigint, p_profile text, p_lane int) RETURNS int
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    v_pool constant text := sandboxd.canary_pool(p_profile, coalesce(
+        (SELECT k.key FROM sandboxd.task_keys k WHERE k.task_id = p_task LIMIT 1), p_task::text));
+BEGIN
+    RETURN coalesce((SELECT n.lane FROM sandboxd.lanes l
+        JOIN sandboxd.lanes n ON n.budget_id = l.budget_id AND n.pool = v_pool
+        WHERE l.lane = p_lane), p_lane);
+END
+$$;
+
+-- Moves what waits to the pools where it belongs by now, in its order. A lease that has a task in hand
+-- keeps it. Answers how many moved.
+CREATE FUNCTION sandboxd.rebucket(p_profile text) RETURNS bigint
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_ready bigint;
+    v_delayed bigint;
+BEGIN
+    WITH moved AS (
+        DELETE FROM sandboxd.task_ready r
+        USING sandboxd.tasks t, sandboxd.lanes l
+        WHERE t.task_id = r.task_id AND l.lane = r.lane AND t.profile = p_profile
+            AND NOT t.is_pinned
+            AND l.pool <> sandboxd.canary_pool(p_profile, coalesce(
+                (SELECT k.key FROM sandboxd.task_keys k WHERE k.task_id = t.task_id), t.task_id::text))
+        RETURNING r.*, l.budget_id, l.pool
+    ), placed AS (
+        INSERT INTO sandboxd.task_ready (lane, rank, seq, task_id, fence, attempt)
+        SELECT n.lane, m.rank, m.seq, m.task_id, m.fence, m.attempt
+        FROM moved m JOIN sandboxd.lanes n ON n.budget_id = m.budget_id AND n.pool <> m.pool
+    )
+    UPDATE sandboxd.tasks t SET lane = n.lane
+    FROM moved m JOIN sandboxd.lanes n ON n.budget_id = m.budget_id AND n.pool <> m.pool
+    WHERE t.task_id = m.task_id;
+    GET DIAGNOSTICS v_ready = ROW_COUNT;
+    WITH moved AS (
+        UPDATE sandboxd.task_delayed d SET lane = n.lane
+        FROM sandboxd.tasks t, sandboxd.lanes l, sandboxd.lanes n
+        WHERE t.task_id = d.task_id AND l.lane = d.lane AND t.profile = p_profile
+            AND NOT t.is_pinned AND n.budget_id = l.budget_id AND n.pool <> l.pool
+            AND l.pool <> sandboxd.canary_pool(p_profile, coalesce(
+                (SELECT k.key FROM sandboxd.task_keys k WHERE k.task_id = t.task_id), t.task_id::text))
+        RETURNING d.task_id, d.lane
+    )
+    UPDATE sandboxd.tasks t SET lane = m.lane FROM moved m WHERE t.task_id = m.task_id;
+    GET DIAGNOSTICS v_delayed = ROW_COUNT;
+    IF v_ready + v_delayed > 0 THEN
+        PERFORM sandboxd.wake();
+    END IF;
+    RETURN v_ready + v_delayed;
+END
+$$;
+
+-- Sets what p_settings names: percent, shadow, bound_percent (null: none), bound_runs. What went wrong
+-- before does not count any more. Answers how many waiting tasks changed their pool.
+CREATE FUNCTION sandboxd.set_canary(p_profile text, p_settings jsonb) RETURNS bigint
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_key text;
+    v_value jsonb;
+BEGIN
+    PERFORM FROM sandboxd.profiles WHERE profile = p_profile;
+    IF NOT FOUND THEN
+        RAISE 'there is no profile ''%'' (known: %)', left(coalesce(p_profile, ''), 64),
+            (SELECT string_agg(profile, ', ' ORDER BY profile) FROM sandboxd.profiles)
+            USING ERRCODE = 'SB001';
+    END IF;
+    IF jsonb_typeof(p_settings) IS DISTINCT FROM 'object' THEN
+        RAISE 'a canary''s settings are an object' USING ERRCODE = 'SB002';
+    END IF;
+    FOR v_key, v_value IN SELECT * FROM jsonb_each(p_settings) LOOP
+        IF v_key IN ('percent', 'bound_percent') THEN
+            CONTINUE WHEN v_key = 'bound_percent' AND jsonb_typeof(v_value) = 'null';
+            IF jsonb_typeof(v_value) NOT IN ('number', 'string')
+                OR v_value #>> '{}' !~ '^[0-9]{1,3}([.][0-9]{1,2})?$'
+                OR (v_value #>> '{}')::numeric > 100 THEN
+                RAISE '''%'' is %: give a percentage from 0 to 100, with at most two digits after the point',
+                    v_key, left(v_value::text, 40) USING ERRCODE = 'SB002';
+            END IF;
+        ELSIF v_key = 'bound_runs' THEN
+            IF jsonb_typeof(v_value) <> 'number' OR v_value::text !~ '^[0-9]{1,5}$'
+                OR v_value::text::int NOT BETWEEN 1 AND 10000 THEN
+                RAISE '''bound_runs'' is %: give a whole number from 1 to 10000', left(v_value::text, 40)
+                    USING ERRCODE = 'SB002';
+            END IF;
+        ELSIF v_key = 'shadow' THEN
+            IF jsonb_typeof(v_value) <> 'boolean' THEN
+                RAISE '''shadow'' is %: give true or false', left(v_value::text, 40)
+                    USING ERRCODE = 'SB002';
+            END IF;
+        ELSE
+            RAISE 'a canary has no setting ''%'' (known: percent, shadow, bound_percent, bound_runs)',
+                left(v_key, 40) USING ERRCODE = 'SB002';
+        END IF;
+    END LOOP;
+    INSERT INTO sandboxd.canaries AS c (profile, percent, bound_percent) VALUES (p_profile, 100, 20)
+    ON CONFLICT DO NOTHING;
+    UPDATE sandboxd.canaries SET
+        percent = coalesce((p_settings ->> 'percent')::numeric, percent),
+        shadow = coalesce((p_settings ->> 'shadow')::boolean, shadow),
+        bound_percent = CASE WHEN p_settings ? 'bound_percent'
+            THEN (p_settings ->> 'bound_percent')::numeric ELSE bound_percent END,
+        bound_runs = coalesce((p_settings ->> 'bound_runs')::int, bound_runs),
+        set_at = clock_timestamp(), rebucketed_at = clock_timestamp(), tripped_at = NULL, tripped_why = NULL
+    WHERE profile = p_profile;
+    IF (SELECT shadow FROM sandboxd.canaries WHERE profile = p_profile) THEN
+        -- Shadows have a budget of their own: they must not take from what they are beside.
+        INSERT INTO sandboxd.budgets (budget) VALUES ('shadow') ON CONFLICT DO NOTHING;
+        PERFORM sandboxd.lane_of(b.budget_id, p.pool)
+        FROM sandboxd.budgets b, unnest(ARRAY['sandbox', 'host']) AS p (pool)
+        WHERE b.budget = 'shadow';
+    END IF;
+    RETURN sandboxd.rebucket(p_profile);
+END
+$$;
+
+-- Takes note of runs in sandboxes: how many of which profile, and how many of them failed by which
+-- verdicts. What is of a profile without a canary is passed over.
+CREATE FUNCTION sandboxd.count_canary(p_profile text, p_runs int, p_failed int, p_verdicts jsonb)
+RETURNS void LANGUAGE sql AS $$
+    INSERT INTO sandboxd.canary_counts (profile, runs, failed, verdicts)
+    SELECT c.profile, p_runs, p_failed, p_verdicts FROM sandboxd.canaries c WHERE c.profile = p_profile
+$$;
+
+-- What went wrong of the last p_runs in sandboxes since a canary was set, and of how many.
+CREATE FUNCTION sandboxd.canary_failures(p_profile text, p_since timestamptz, p_runs int)
+RETURNS TABLE (runs bigint, failed bigint, verdicts text) LANGUAGE sql STABLE AS $$
+    WITH newest AS (
+        SELECT n.*, sum(n.runs) OVER (ORDER BY n.at DESC, n.ctid) - n.runs AS newer
+        FROM (
+            SELECT c.ctid, c.* FROM sandboxd.canary_counts c
+            WHERE c.profile = p_profile AND c.at >= p_since ORDER BY c.at DESC LIMIT 1000
+        ) AS n
+    ), counted AS (
+        SELECT * FROM newest WHERE newer < p_runs
+    )
+    SELECT coalesce(sum(c.runs), 0), coalesce(sum(c.failed), 0), (
+        SELECT string_agg(format('%s %s', v.verdict, v.count), ', ' ORDER BY v.count DESC, v.verdict)
+        FROM (SELECT e.key AS verdict, sum(e.value::int) AS count
+            FROM counted o, jsonb_each_text(o.verdicts) AS e GROUP BY e.key) AS v)
+    FROM counted c
+$$;
+
+-- Takes the share back of canaries that have gone wrong more often than their bound allows; answers
+-- which, and why. For five minutes after a change it also moves, every half a minute, what an enqueue
+-- that was under way then has put into the pool of before.
+CREATE FUNCTION sandboxd.check_canaries() RETURNS TABLE (profile text, why text)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    c sandboxd.canaries;
+    v_failures record;
+    v_runs bigint;
+    v_differing bigint;
+    v_why text;
+BEGIN
+    FOR c IN SELECT * FROM sandboxd.canaries o
+        WHERE greatest(o.set_at, o.tripped_at) > now() - interval '5 minutes'
+            AND o.rebucketed_at < now() - interval '30 seconds'
+        FOR UPDATE SKIP LOCKED
+    LOOP
+        UPDATE sandboxd.canaries o SET rebucketed_at = clock_timestamp() WHERE o.profile = c.profile;
+        PERFORM sandboxd.rebucket(c.profile);
+    END LOOP;
+    FOR c IN SELECT * FROM sandboxd.canaries o
+        WHERE o.bound_percent IS NOT NULL AND o.tripped_at IS NULL AND o.percent > 0
+        FOR UPDATE SKIP LOCKED
+    LOOP
+        v_why := NULL;
+        SELECT * INTO v_failures FROM sandboxd.canary_failures(c.profile, c.set_at, c.bound_runs);
+        -- As soon as the rest could not save it.
+        IF v_failures.failed * 100 > c.bound_percent * greatest(v_failures.runs, c.bound_runs) THEN
+            v_why := format('%s of the last %s runs in the sandbox failed (%s), and %s %% may',
+                v_failures.failed, v_failures.runs, v_failures.verdicts, c.bound_percent);
+        END IF;
+        SELECT count(*), count(*) FILTER (WHERE cardinality(l.differences) > 0)
+        INTO v_runs, v_differing FROM (
+            SELECT o.differences FROM sandboxd.comparisons o
+            WHERE o.profile = c.profile AND o.at >= c.set_at ORDER BY o.at DESC LIMIT c.bound_runs
+        ) AS l;
+        IF v_differing * 100 > c.bound_percent * greatest(v_runs, c.bound_runs) THEN
+            v_why := format('%s of the last %s comparisons differ, and %s %% may', v_differing, v_runs,
+                c.bound_percent);
+        END IF;
+        CONTINUE WHEN v_why IS NULL;
+        UPDATE sandboxd.canaries o SET percent = 0, tripped_at = clock_timestamp(),
+            rebucketed_at = clock_timestamp(), tripped_why = v_why WHERE o.profile = c.profile;
+        PERFORM sandboxd.rebucket(c.profile);
+        profile := c.profile;
+        why := v_why;
+        RETURN NEXT;
+    END LOOP;
+END
+$$;
+
+-- Puts a shadow beside each of these tasks that goes to the host, when its profile's canary wants one:
+-- the same task for a sandbox, tried once, at the expense of the budget 'shadow'.
+CREATE FUNCTION sandboxd.add_shadows(p_tasks bigint[]) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_lane int;
+BEGIN
+    IF NOT EXISTS (SELECT FROM sandboxd.canaries WHERE shadow) THEN
+        RETURN;
+    END IF;
+    SELECT l.lane INTO v_lane FROM sandboxd.lanes l JOIN sandboxd.budgets b USING (budget_id)
+    WHERE b.budget = 'shadow' AND l.pool = 'sandbox';
+    WITH wanted AS MATERIALIZED (
+        SELECT t.*, nextval(pg_get_serial_sequence('sandboxd.tasks', 'task_id')) AS shadow_id
+        FROM sandboxd.tasks t
+        JOIN sandboxd.lanes l ON l.lane = t.lane AND l.pool = 'host'
+        JOIN sandboxd.canaries c ON c.profile = t.profile AND c.shadow
+        WHERE t.task_id = ANY (p_tasks) AND NOT t.is_pinned
+    ), made AS (
+        INSERT INTO sandboxd.tasks (task_id, lane, profile, rank, max_attempts, deadline_at, cpu_ms,
+            memory_mib_s, wall_ms, egress_bytes, memory_mib, spec, is_pinned)
+        OVERRIDING SYSTEM VALUE
+        SELECT w.shadow_id, v_lane, w.profile, w.rank, 1, w.deadline_at, w.cpu_ms, w.memory_mib_s,
+            w.wall_ms, w.egress_bytes, w.memory_mib, w.spec, true
+        FROM wanted w
+    ), held AS (
+        INSERT INTO sandboxd.task_blobs (task_id, sha256)
+        SELECT w.shadow_id, h.sha256 FROM wanted w JOIN sandboxd.task_blobs h ON h.task_id = w.task_id
+    ), noted AS (
+        INSERT INTO sandboxd.task_shadows (task_id, shadow_id)
+        SELECT w.task_id, w.shadow_id FROM wanted w
+    ), later AS (
+        INSERT INTO sandboxd.task_delayed (run_at, task_id, lane, rank, fence, attempt)
+        SELECT d.run_at, w.shadow_id, v_lane, w.rank, 1, 1
+        FROM wanted w JOIN sandboxd.task_delayed d ON d.task_id = w.task_id
+    )
+    INSERT INTO sandboxd.task_ready (lane, rank, task_id, fence, attempt)
+    SELECT v_lane, w.rank, w.shadow_id, 1, 1 FROM wanted w
+    WHERE NOT EXISTS (SELECT FROM sandboxd.task_delayed d WHERE d.task_id = w.task_id);
+END
+$$;
+
+-- What is seen of how a task ended, as comparisons have it. A worker of the host's says it in its
+-- report by the same names as a sandbox's: stdout_bytes, stdout_sha256, artifacts, usage.
+CREATE FUNCTION sandboxd.observed(p_task bigint) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT jsonb_strip_nulls(jsonb_build_object(
+        'status', CASE WHEN a.verdict IN ('ok', 'exit') THEN coalesce(a.exit_code, 0)
+            WHEN a.verdict = 'signal' THEN 128 + (a.report ->> 'signal')::int END,
+        'verdict', a.verdict,
+        'stdout', CASE WHEN a.report ->> 'stdout_sha256' IS NOT NULL THEN jsonb_build_object(
+            'bytes', (a.report ->> 'stdout_bytes')::bigint, 'sha256', a.report ->> 'stdout_sha256') END,
+        'artifacts', CASE WHEN json_typeof(a.report -> 'artifacts') = 'array' THEN (
+            SELECT coalesce(jsonb_object_agg(e ->> 'path', e ->> 'sha256'), '{}')
+            FROM json_array_elements(a.report -> 'artifacts') AS e) END,
+        'wall_ms', a.wall_ms,
+        'memory_peak_bytes', (a.report -> 'usage' ->> 'memory_peak_bytes')::bigint))
+    FROM sandboxd.task_attempts a WHERE a.task_id = p_task ORDER BY a.fence DESC LIMIT 1
+$$;
+
+-- In what two observations differ: Sources/Client/Canary/Comparison.swift, for tasks.
+CREATE FUNCTION sandboxd.differences(p_host jsonb, p_sandbox jsonb) RETURNS text[]
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT array_remove(ARRAY[
+        CASE WHEN p_host -> 'status' IS DISTINCT FROM p_sandbox -> 'status' THEN
+            format('exit: %s on the host, %s in the sandbox',
+                coalesce(p_host ->> 'status', p_host ->> 'verdict', 'unknown'),
+                coalesce(p_sandbox ->> 'status', p_sandbox ->> 'verdict', 'unknown')) END,
+        CASE WHEN p_host -> 'stdout' -> 'sha256' <> p_sandbox -> 'stdout' -> 'sha256' THEN
+            format('stdout: %s bytes on the host, %s bytes in the sandbox, not the same',
+                p_host -> 'stdout' ->> 'bytes', p_sandbox -> 'stdout' ->> 'bytes') END
+    ] || ARRAY(
+        SELECT format('artifact %s: %s', path, CASE
+            WHEN p_host -> 'artifacts' -> path IS NULL THEN 'only in the sandbox'
+            WHEN p_sandbox -> 'artifacts' -> path IS NULL THEN 'only on the host'
+            ELSE 'not the same' END)
+        FROM (SELECT jsonb_object_keys(p_host -> 'artifacts') AS path
+            UNION SELECT jsonb_object_keys(p_sandbox -> 'artifacts')) AS paths
+        WHERE p_host ? 'artifacts' AND p_sandbox ? 'artifacts'
+            AND p_host -> 'artifacts' -> path IS DISTINCT FROM p_sandbox -> 'artifacts' -> path
+        ORDER BY path LIMIT 100
+    ), NULL)
+$$;
+
+-- Compares tasks with their shadows where both have ended. Answers how many.
+CREATE FUNCTION sandboxd.compare_shadows(p_limit int DEFAULT 1000) RETURNS int
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_count int;
+BEGIN
+    WITH ended AS (
+        DELETE FROM sandboxd.task_shadows WHERE ctid = ANY (ARRAY(
+            SELECT s.ctid FROM sandboxd.task_shadows s
+            LEFT JOIN sandboxd.tasks t ON t.task_id = s.task_id
+            LEFT JOIN sandboxd.tasks o ON o.task_id = s.shadow_id
+            WHERE coalesce(t.state, 1) <> 0 AND coalesce(o.state, 1) <> 0
+            LIMIT p_limit FOR UPDATE OF s SKIP LOCKED))
+        RETURNING task_id, shadow_id
+    ), seen AS (
+        SELECT e.*, sandboxd.observed(e.task_id) AS host, sandboxd.observed(e.shadow_id) AS sandbox
+        FROM ended e
+    )
+    INSERT INTO sandboxd.comparisons (profile, task_key, counted_place, shadow_place, counted, shadow,
+        differences)
+    SELECT t.profile, coalesce(k.key, t.task_id::text), 'on the host', 'in the sandbox', s.host, s.sandbox,
+        sandboxd.differences(s.host, s.sandbox)
+    FROM seen s JOIN sandboxd.tasks t ON t.task_id = s.task_id
+    LEFT JOIN sandboxd.task_keys k ON k.task_id = s.task_id
+    -- One that never ran has nothing to compare.
+    WHERE s.host IS NOT NULL AND s.sandbox IS NOT NULL;
+    GET DIAGNOSTICS v_count = ROW_COUNT;
+    RETURN v_count;
+END
+$$;
+
+-- Takes note of a comparison that a caller made, and of those he missed.
+CREATE FUNCTION sandboxd.note_comparison(p_comparison jsonb) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO sandboxd.comparisons (profile, task_key, counted_place, shadow_place, counted, shadow,
+        differences)
+    SELECT p.profile, p_comparison ->> 'task_key', p_comparison ->> 'counted_place',
+        p_comparison ->> 'shadow_place', p_comparison -> 'counted', p_comparison -> 'shadow',
+        ARRAY(SELECT jsonb_array_elements_text(p_comparison -> 'differences'))
+    FROM sandboxd.profiles p WHERE p.profile = p_comparison ->> 'profile';
+    IF NOT FOUND THEN
+        RAISE 'there is no profile ''%''', left(p_comparison ->> 'profile', 64) USING ERRCODE = 'SB001';
+    END IF;
+    INSERT INTO sandboxd.shadow_misses (profile, misses)
+    SELECT e.key, least(e.value::numeric, 1000000)::int
+    FROM jsonb_each_text(coalesce(p_comparison -> 'missed', '{}')) AS e
+    JOIN sandboxd.profiles p ON p.profile = e.key;
+END
+$$;
+
+-- Forgets what is older than p_keep_days.
+CREATE FUNCTION sandboxd.expire_canaries(p_keep_days int) RETURNS void
+LANGUAGE sql AS $$
+    DELETE FROM sandboxd.comparisons WHERE at < now() - make_interval(days => p_keep_days);
+    DELETE FROM sandboxd.canary_counts WHERE at < now() - make_interval(days => p_keep_days);
+    DELETE FROM sandboxd.shadow_misses WHERE at < now() - make_interval(days => p_keep_days);
+$$;
+
+-- One canary as the API gives it.
+CREATE FUNCTION sandboxd.canary(p_profile text) RETURNS json
+LANGUAGE sql STABLE AS $$
+    SELECT json_build_object('profile', p.profile, 'percent', coalesce(c.percent, 100)::text,
+        'shadow', coalesce(c.shadow, false), 'bound_percent', c.bound_percent::text,
+        'bound_runs', c.bound_runs, 'set_at', c.set_at, 'tripped_at', c.tripped_at,
+        'tripped_why', c.tripped_why)
+    FROM sandboxd.profiles p LEFT JOIN sandboxd.canaries c ON c.profile = p.profile
+    WHERE p.profile = p_profile
+$$;
+
+-- What came of it in the last p_hours: where tasks went (of the newest 100,000), what failed, and how
+-- the runs that were compared differ.
+CREATE FUNCTION sandboxd.canary_report(p_profile text, p_hours float8) RETURNS json
+LANGUAGE sql STABLE AS $$
+    WITH since AS (
+        SELECT now() - make_interval(secs => p_hours * 3600) AS at
+    ), shares AS (
+        SELECT count(*) FILTER (WHERE l.pool = 'sandbox') AS sandbox,
+            count(*) FILTER (WHERE l.pool = 'host') AS host
+        FROM (SELECT * FROM sandboxd.tasks ORDER BY task_id DESC LIMIT 100000) AS t
+        JOIN sandboxd.lanes l ON l.lane = t.lane, since
+        WHERE t.profile = p_profile AND NOT t.is_pinned AND t.created_at >= since.at
+    ), compared AS (
+        SELECT o.* FROM sandboxd.comparisons o, since
+        WHERE o.profile = p_profile AND o.at >= since.at
+    ), totals AS (
+        SELECT count(*) AS compared,
+            count(*) FILTER (WHERE cardinality(o.differences) = 0) AS agreed,
+            round(percentile_cont(0.5) WITHIN GROUP (ORDER BY (o.shadow ->> 'wall_ms')::float8
+                / nullif((o.counted ->> 'wall_ms')::float8, 0))::numeric, 3) AS wall_ratio,
+            round(percentile_cont(0.5) WITHIN GROUP (
+                ORDER BY (o.shadow ->> 'memory_peak_bytes')::float8
+                / nullif((o.counted ->> 'memory_peak_bytes')::float8, 0))::numeric, 3) AS memory_ratio
+        FROM compared o
+    )
+    SELECT json_build_object('canary', sandboxd.canary(p_profile), 'hours', p_hours,
+        'tasks', json_build_object('sandbox', h.sandbox, 'host', h.host),
+        'runs', (SELECT json_build_object('runs', f.runs, 'failed', f.failed, 'verdicts', f.verdicts)
+            FROM since s, sandboxd.canary_failures(p_profile, s.at, 2147483647) AS f),
+        'compared', t.compared, 'agreed', t.agreed, 'wall_ratio', t.wall_ratio,
+        'memory_ratio', t.memory_ratio,
+        'missed', (SELECT coalesce(sum(m.misses), 0) FROM sandboxd.shadow_misses m, since s
+            WHERE m.profile = p_profile AND m.at >= s.at),
+        'differing', coalesce((SELECT json_agg(json_build_object('at', d.at, 'task', d.task_key,
+                'counted', d.counted, 'shadow', d.shadow, 'counted_place', d.counted_place,
+                'shadow_place', d.shadow_place, 'differences', d.differences) ORDER BY d.at DESC)
+            FROM (SELECT * FROM compared WHERE cardinality(differences) > 0
+                ORDER BY at DESC LIMIT 20) AS d), '[]'::json))
+    FROM shares h, totals t
+$$;

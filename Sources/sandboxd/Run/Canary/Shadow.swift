@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import CLinux
+internal import Client
+internal import Glibc
+internal import JSON
+internal import Kernel
+internal import SystemPackage
+
+/// A process that does a run beside another, compares the two, and tells the daemon.
+///
+/// It has a session of its own and nothing of the caller's streams, so that nobody waits for it. The
+/// run that counts is told to it through a pipe; when that ends without a word, there is nothing to
+/// compare.
+struct Shadow {
+    /// The first process of a session would get a terminal by opening one; it opens none.
+    private static let factsLimit = 1 << 20
+
+    /// What it does.
+    struct Plan {
+        /// The request's body.
+        let body: JSONValue
+        let profile: String
+        let taskID: String?
+        let places: Comparison.Places
+        let withArtifacts: Bool
+        let daemon: DaemonAPI
+    }
+
+    private let facts: Descriptor
+
+    /// Starts it. To be called while this process has one thread.
+    init(_ plan: Plan) throws(ClientError) {
+        do throws(Errno) {
+            let (reading, writing) = try Descriptor.pipe()
+            // The daemon may take long, and the words may not fit into the pipe.
+            try writing.setNonblocking()
+            if try kernel({ clx_fork() }) == 0 {
+                Self.detach()
+                // Its own end of the pipe would keep the pipe open for ever.
+                close(writing.number)
+                Self.perform(plan, reading)
+                _exit(0)
+            }
+            facts = writing
+        } catch {
+            throw .shadow(error)
+        }
+    }
+
+    /// Says how the run that counts ended. Never waits.
+    func tell(_ seen: Observation) {
+        // Too much for the pipe, or the shadow is gone: then it is not compared.
+        _ = try? facts.write((seen.json.bytes)[...])
+    }
+
+    // MARK: In the process of its own
+
+    private static func detach() {
+        setsid()
+        signal(SIGPIPE, SIG_IGN)
+        signal(SIGHUP, SIG_IGN)
+        let null = clx_open("/dev/null", O_RDWR)
+        for stream in Int32(0)...2 where null >= 0 { dup2(null, stream) }
+    }
+
+    private static func perform(_ plan: Plan, _ reading: Descriptor) {
+        let misses = MissedShadows()
+        let result: JSONValue
+        do throws(ClientError) {
+            result = try plan.daemon.value("POST", "/v1/runs", body: plan.body)
+        } catch {
+            misses.note(profile: plan.profile)
+            return
+        }
+        guard let words = try? reading.readAll(limit: factsLimit),
+            let counted = JSONParser.parse(words).flatMap({ Observation($0) })
+        else { return }
+        let comparison = Comparison(
+            counted,
+            Observation(result: result, withArtifacts: plan.withArtifacts),
+            plan.places
+        )
+        var members = comparison.members
+        members["profile"] = .string(plan.profile)
+        members["shadow_attempt"] = result["attempt_id"] ?? .null
+        if let taskID = plan.taskID { members["task_key"] = .string(taskID) }
+        let waiting = misses.take()
+        if !waiting.counts.isEmpty {
+            members["missed"] = .object(waiting.counts.mapValues { .number(String($0)) })
+        }
+        do throws(ClientError) {
+            _ = try plan.daemon.value("POST", "/v1/comparisons", body: .object(members))
+            waiting.forget()
+        } catch {
+            waiting.putBack()
+            misses.note(profile: plan.profile)
+        }
+    }
+}

@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: Apache-2.0
+import Foundation
+import Postgres
+import Tasks
+import Testing
+
+@Suite("Work that moves between the host and sandboxes", .database, .timeLimit(.minutes(2)))
+struct CanaryTests {
+    /// The file that all programs are held against.
+    private struct Vectors: Decodable {
+        struct Vector: Decodable {
+            let id: String
+            let bucket: Int
+        }
+        let vectors: [Vector]
+    }
+
+    private static let perPool = """
+        SELECT string_agg(pool || ' ' || n, ', ' ORDER BY pool) AS value FROM (
+            SELECT l.pool, count(*) AS n FROM sandboxd.task_ready r
+            JOIN sandboxd.lanes l ON l.lane = r.lane JOIN sandboxd.tasks t USING (task_id)
+            WHERE t.lane = r.lane GROUP BY l.pool) AS p
+        """
+
+    @Test("the database counts buckets as every other program does")
+    func vectors() async throws {
+        let path = URL(filePath: #filePath).deletingLastPathComponent()
+            .appending(path: "../canary-vectors.json")
+        let vectors = try JSONDecoder().decode(Vectors.self, from: Data(contentsOf: path)).vectors
+        try await TaskDatabase.with { database in
+            try await database.withConnection { connection in
+                for vector in vectors {
+                    let bucket = try await connection.value(
+                        "SELECT sandboxd.canary_bucket($1) AS value",
+                        vector.id
+                    )
+                    #expect(bucket == "\(vector.bucket)", "\(vector.id)")
+                }
+                let share = try await connection.value(
+                    """
+                    SELECT count(*) FILTER (WHERE sandboxd.canary_bucket('task-' || n) < 1000) AS value
+                    FROM generate_series(0, 99999) AS n
+                    """
+                )
+                #expect(abs((Double(share ?? "") ?? 0) / 1000 - 10) <= 0.5)
+            }
+        }
+    }
+
+    @Test("what waits changes sides with the percentage, in its order, and comes back at 0")
+    func moving() async throws {
+        try await TaskDatabase.with { database in
+            try await database.withConnection { connection in
+                try await connection.script(
+                    """
+                    SELECT sandboxd.enqueue_many((SELECT jsonb_agg(jsonb_build_object(
+                        'profile', 'code', 'spec', '{"argv":["true"]}'::jsonb, 'key', 'k' || n))
+                        FROM generate_series(1, 500) AS n));
+                    SELECT sandboxd.enqueue('code', '{"argv":["true"]}', p_pool => 'sandbox');
+                    SELECT sandboxd.enqueue('code', '{"argv":["true"]}', p_key => 'later',
+                        p_run_at => now() + interval '1 hour');
+                    SELECT sandboxd.enqueue('big', '{"argv":["true"]}');
+                    """,
+                    deadline: .seconds(50)
+                )
+                #expect(try await connection.value(Self.perPool) == "sandbox 502")
+                let order = try await connection.value(
+                    "SELECT string_agg(task_id::text, ' ' ORDER BY seq) AS value FROM sandboxd.task_ready"
+                )
+                _ = try await connection.rows(
+                    "SELECT sandboxd.set_canary('code', '{\"percent\": 0}')"
+                )
+                // The pinned one and the other profile's stay.
+                #expect(try await connection.value(Self.perPool) == "host 500, sandbox 2")
+                let delayed = try await connection.value(
+                    """
+                    SELECT l.pool AS value FROM sandboxd.task_delayed d
+                    JOIN sandboxd.lanes l ON l.lane = d.lane
+                    """
+                )
+                #expect(delayed == "host")
+                _ = try await connection.rows(
+                    "SELECT sandboxd.set_canary('code', '{\"percent\": 30}')"
+                )
+                let wanted = try await connection.value(
+                    """
+                    SELECT count(*) AS value FROM generate_series(1, 500) AS n
+                    WHERE sandboxd.canary_bucket('k' || n) < 3000
+                    """
+                )
+                let inside = try #require(Int(wanted ?? ""))
+                #expect((100...200).contains(inside))
+                #expect(
+                    try await connection.value(Self.perPool)
+                        == "host \(500 - inside), sandbox \(2 + inside)"
+                )
+                _ = try await connection.rows(
+                    "SELECT sandboxd.set_canary('code', '{\"percent\": \"100\"}')"
+                )
+                #expect(try await connection.value(Self.perPool) == "sandbox 502")
+                let after = try await connection.value(
+                    "SELECT string_agg(task_id::text, ' ' ORDER BY seq) AS value FROM sandboxd.task_ready"
+                )
+                #expect(after == order)
+            }
+        }
+    }
+
+    @Test("new tasks, failed ones and those brought back go where they belong by then")
+    func comingBack() async throws {
+        try await TaskDatabase.with { database in
+            try await database.withConnection { connection in
+                try await connection.script(
+                    """
+                    SELECT sandboxd.enqueue('code', '{"argv":["true"]}');
+                    SELECT sandboxd.enqueue('code', '{"argv":["false"]}');
+                    """,
+                    deadline: .seconds(20)
+                )
+                let worker = try await connection.value(
+                    "SELECT sandboxd.register_worker('n', 60) AS value"
+                )
+                _ = try await connection.rows(
+                    "SELECT * FROM sandboxd.lease($1::int, 2)",
+                    worker
+                )
+                _ = try await connection.rows(
+                    "SELECT sandboxd.set_canary('code', '{\"percent\":0}')"
+                )
+                // One cannot be run there, one fails for good: it is brought back by hand.
+                _ = try await connection.rows(
+                    """
+                    SELECT sandboxd.complete('{1,2}', '{1,1}', '{engine_error,exit}', '{null,1}', '{0,0}',
+                        '{0,0}', '{0,0}', '{0,0}')
+                    """
+                )
+                _ = try await connection.rows("SELECT sandboxd.retry(2)")
+                _ = try await connection.rows(
+                    "SELECT sandboxd.enqueue('code', '{\"argv\":[\"x\"]}')"
+                )
+                let pools = try await connection.value(
+                    "SELECT string_agg(pool, ' ' ORDER BY id) AS value FROM sandboxd.task_queue"
+                )
+                #expect(pools == "host host host")
+                let host = try await connection.value(
+                    "SELECT sandboxd.register_worker('old', 60, 'host') AS value"
+                )
+                let leased = try await connection.rows(
+                    "SELECT task_id FROM sandboxd.lease($1::int, 9) ORDER BY task_id",
+                    host
+                )
+                #expect(leased.count == 2)
+            }
+        }
+    }
+
+    @Test("a canary above its bound is 0 by itself, says why, and stays so until it is set")
+    func bound() async throws {
+        try await TaskDatabase.with { database in
+            try await database.withQueue { queue in
+                _ = try await queue.setCanary(
+                    "code",
+                    #"{"percent": 50, "bound_percent": 20, "bound_runs": 10}"#
+                )
+                // 2 of 10 may fail.
+                try await queue.countCanary("code", runs: 8, failed: 2, verdicts: #"{"exit":2}"#)
+                #expect(try await queue.checkCanaries().isEmpty)
+                try await queue.countCanary("code", runs: 1, failed: 1, verdicts: #"{"oom":1}"#)
+                let trips = try await queue.checkCanaries()
+                #expect(trips.map(\.profile) == ["code"])
+                #expect(trips.first?.why.contains("3 of the last 9 runs") == true)
+                #expect(trips.first?.why.contains("exit 2, oom 1") == true)
+                #expect(try await queue.checkCanaries().isEmpty)
+                #expect(try await queue.trippedCanaries().count == 1)
+                #expect(try await queue.canary("code")?.contains(#""percent" : "0.00""#) == true)
+                // What failed before it was set again does not count.
+                _ = try await queue.setCanary("code", #"{"percent": 50}"#)
+                #expect(try await queue.checkCanaries().isEmpty)
+                #expect(try await queue.trippedCanaries().isEmpty)
+                // Old failures are out of the window of ten.
+                try await queue.countCanary("code", runs: 2, failed: 2, verdicts: #"{"exit":2}"#)
+                try await queue.countCanary("code", runs: 9, failed: 0, verdicts: "{}")
+                try await queue.countCanary("code", runs: 1, failed: 1, verdicts: #"{"exit":1}"#)
+                #expect(try await queue.checkCanaries().isEmpty)
+                // A profile without a bound, and one without a canary, are left alone.
+                _ = try await queue.setCanary("big", #"{"percent": 50, "bound_percent": null}"#)
+                try await queue.countCanary("big", runs: 50, failed: 50, verdicts: "{}")
+                #expect(try await queue.checkCanaries().isEmpty)
+            }
+        }
+    }
+
+    @Test("disagreements count as failures do")
+    func disagreements() async throws {
+        try await TaskDatabase.with { database in
+            try await database.withQueue { queue in
+                _ = try await queue.setCanary("code", #"{"percent": 5, "bound_runs": 10}"#)
+                for number in 0..<3 {
+                    try await queue.note(
+                        comparison: """
+                            {"profile": "code", "counted_place": "on the host",
+                            "shadow_place": "in the sandbox", "counted": {"wall_ms": 10},
+                            "shadow": {"wall_ms": 15}, "task_key": "t\(number)",
+                            "differences": ["exit: 0 on the host, 1 in the sandbox"],
+                            "missed": {"code": 2, "nosuch": 5}}
+                            """
+                    )
+                }
+                let trip = try #require(try await queue.checkCanaries().first)
+                #expect(trip.why.contains("3 of the last 3 comparisons differ"))
+                let report = try #require(try await queue.canaryReport("code", hours: 1))
+                #expect(report.contains(#""compared" : 3, "agreed" : 0, "wall_ratio" : 1.500"#))
+                #expect(report.contains(#""missed" : 6"#))
+            }
+        }
+    }
+
+    @Test(
+        "a task of the host is run in a sandbox beside it, at another budget's expense, and compared"
+    )
+    func shadows() async throws {
+        try await TaskDatabase.with { database in
+            try await database.withConnection { connection in
+                try await connection.script(
+                    """
+                    SELECT sandboxd.set_canary('code', '{"percent": 0, "shadow": true}');
+                    SELECT sandboxd.enqueue('code', '{"argv":["a"]}', p_key => 'one');
+                    SELECT sandboxd.enqueue('code', '{"argv":["b"]}', p_key => 'two');
+                    SELECT sandboxd.enqueue('code', '{"argv":["c"]}', p_pool => 'host');
+                    SELECT sandboxd.enqueue('code', '{"argv":["a"]}', p_key => 'one');
+                    """,
+                    deadline: .seconds(20)
+                )
+                let queued = try await connection.value(
+                    """
+                    SELECT string_agg(pool || ' ' || budget, ', ' ORDER BY pool, id) AS value
+                    FROM sandboxd.task_queue
+                    """
+                )
+                #expect(
+                    queued
+                        == "host default, host default, host default, sandbox shadow, sandbox shadow"
+                )
+                try await connection.script(
+                    """
+                    SELECT sandboxd.register_worker('h', 60, 'host');
+                    SELECT sandboxd.register_worker('s', 60);
+                    SELECT * FROM sandboxd.lease(1, 9);
+                    SELECT * FROM sandboxd.lease(2, 9);
+                    SELECT sandboxd.complete(array_agg(l.task_id ORDER BY l.task_id),
+                        array_agg(l.fence), array_agg('ok'::text), array_agg(0), array_agg(1), array_agg(1),
+                        array_agg(10), array_agg(0), array_agg(json_build_object('stdout_sha256', CASE
+                            WHEN t.spec ->> 'argv' = '["b"]' THEN l.worker_id::text ELSE 'same' END,
+                            'stdout_bytes', 4, 'artifacts', '[]'::json)::text ORDER BY l.task_id))
+                    FROM sandboxd.task_leases l JOIN sandboxd.tasks t USING (task_id);
+                    """,
+                    deadline: .seconds(20)
+                )
+                let compared = try await connection.value(
+                    "SELECT sandboxd.compare_shadows() AS value"
+                )
+                #expect(compared == "2")
+                let lines = try await connection.value(
+                    """
+                    SELECT string_agg(task_key || ': ' || array_to_string(differences, '|'), '; '
+                        ORDER BY task_key) AS value FROM sandboxd.comparisons
+                    """
+                )
+                #expect(
+                    lines
+                        == "one: ; two: stdout: 4 bytes on the host, 4 bytes in the sandbox, not the same"
+                )
+                let left = try await connection.value(
+                    "SELECT count(*) AS value FROM sandboxd.task_shadows"
+                )
+                #expect(left == "0")
+            }
+        }
+    }
+
+    @Test(
+        "a setting that is none is refused by name",
+        arguments: [
+            #"{"percent": 101}"#, #"{"percent": -1}"#, #"{"percent": "ten"}"#,
+            #"{"percent": 1.234}"#, #"{"percent": null}"#, #"{"percent": [1]}"#,
+            #"{"bound_percent": "x"}"#, #"{"bound_runs": 0}"#, #"{"bound_runs": 1.5}"#,
+            #"{"shadow": "yes"}"#, #"{"per_cent": 5}"#, "[]", "null",
+        ]
+    )
+    func refused(_ settings: String) async throws {
+        try await TaskDatabase.with { database in
+            try await database.withQueue { queue in
+                await #expect(throws: TaskError.self) {
+                    try await queue.setCanary("code", settings)
+                }
+                await #expect(throws: TaskError.self) {
+                    try await queue.setCanary("nosuch", #"{"percent": 5}"#)
+                }
+            }
+        }
+    }
+}
