@@ -47,6 +47,9 @@ package struct Policy: Sendable, Hashable {
     /// The secrets that a request may ask for, by name.
     package let secrets: [String]
 
+    /// When a person's word is needed before a run.
+    package let approval: Approval
+
     /// A command that ends well in an image that is fit for these jobs.
     package let health: [String]
 
@@ -71,6 +74,7 @@ package struct Policy: Sendable, Hashable {
         warm = profile.warm
         health = profile.health
         secrets = profile.secrets
+        approval = profile.approval
     }
 
     /// The same policy under the limits that a request asks for, each smaller or equal.

@@ -51,6 +51,9 @@ package struct Profile: Sendable, Hashable {
     /// The secrets that a request may ask for, by name. It may be left out, and there are none then.
     package let secrets: [String]
 
+    /// When a person's word is needed before a run.
+    package let approval: Approval
+
     /// A command that ends well in an image that is fit for these jobs: tried before an image is
     /// activated. It may be left out, and is `true` then.
     package let health: [String]
@@ -60,7 +63,7 @@ extension Profile {
     private static let keys = [
         "name", "description", "image", "engine", "limits", "network", "syscalls", "capabilities",
         "mounts", "environment", "working_directory", "warm", "runtime",
-        "health", "nested_namespaces", "secrets",
+        "health", "nested_namespaces", "secrets", "approval",
     ]
 
     /// Reads the profile in the file at `path`.
@@ -104,6 +107,7 @@ extension Profile {
         warm = try section.required("warm").warm()
         health = try section.optional("health")?.command() ?? ["true"]
         secrets = try section.optional("secrets")?.names() ?? []
+        approval = try section.optional("approval")?.approval() ?? .never
     }
 }
 

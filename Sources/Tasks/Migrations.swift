@@ -33,6 +33,7 @@ package enum Migrations {
         migration("0007-budgets", PackageResources._007_budgets_sql),
         migration("0008-engines", PackageResources._008_engines_sql),
         migration("0009-canary", PackageResources._009_canary_sql),
+        migration("0010-approvals", PackageResources._010_approvals_sql),
     ]
 
     private static let deadline = Duration.seconds(60)

@@ -11,6 +11,10 @@ package enum TaskError: Error, Sendable, Hashable {
     case keyTaken(String)
     /// The budget cannot pay.
     case exhausted(String)
+    /// A person's word is needed first.
+    case needsApproval(String)
+    /// About this task was decided already, or something else was shown.
+    case decided(String)
     /// No such budget.
     case unknownBudget(String)
     /// This worker's leases were taken away. It must not go on as this worker.
@@ -38,6 +42,8 @@ package enum TaskError: Error, Sendable, Hashable {
         case "SB004": self = .exhausted(message)
         case "SB006": self = .unknownBudget(message)
         case "SB007": self = .workerOver
+        case "SB008": self = .needsApproval(message)
+        case "SB009": self = .decided(message)
         // An undefined schema, table, function or column.
         case "3F000", "42P01", "42883", "42703":
             self = .schema("\(message) (run 'sandboxd db migrate')")
@@ -54,7 +60,9 @@ extension TaskError {
     /// Whether the database answered, and would say the same to the same statement again.
     var isRefusal: Bool {
         switch self {
-        case .malformed, .keyTaken, .exhausted, .unknownProfile, .unknownBudget: true
+        case .malformed, .keyTaken, .exhausted, .unknownProfile, .unknownBudget, .needsApproval,
+            .decided:
+            true
         // Somebody may just be migrating it.
         case .unavailable, .schema, .workerOver: false
         case .database(let error): !error.isTransient
@@ -66,7 +74,8 @@ extension TaskError: CustomStringConvertible {
     package var description: String {
         switch self {
         case .unknownProfile(let why), .malformed(let why), .keyTaken(let why),
-            .exhausted(let why), .unknownBudget(let why):
+            .exhausted(let why), .unknownBudget(let why), .needsApproval(let why),
+            .decided(let why):
             why
         case .workerOver: "this node's leases were taken away: it was silent for too long"
         case .unavailable(let why): "the database cannot be used now: \(why)"

@@ -53,14 +53,19 @@ extension TaskQueue {
     }
 
     /// Tells the database what a profile allows one attempt.
-    package func publish(profile: String, worstCase: Charge, memoryMiB: Int) async throws(TaskError)
-    {
+    /// `approval` is never, required or egress.
+    package func publish(
+        profile: String,
+        worstCase: Charge,
+        memoryMiB: Int,
+        approval: String
+    ) async throws(TaskError) {
         _ = try await ask(
             watch,
             Statements.publish,
             [
                 profile, String(worstCase.cpuMilliseconds), String(worstCase.wallMilliseconds),
-                String(memoryMiB), String(worstCase.egressBytes),
+                String(memoryMiB), String(worstCase.egressBytes), approval,
             ]
         )
     }

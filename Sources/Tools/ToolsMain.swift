@@ -11,7 +11,8 @@ struct ToolsMain: AsyncParsableCommand {
         subcommands: [
             SubmitCommand.self, TasksCommand.self, TaskCommand.self, CancelCommand.self,
             RetryCommand.self, LogsCommand.self, ArtifactsCommand.self, BudgetCommand.self,
-            CanaryCommand.self, ExplainCommand.self, DrainCommand.self, PolicyCommand.self,
+            CanaryCommand.self, ExplainCommand.self, ApprovalsCommand.self,
+            ApproveCommand.self, DenyCommand.self, DrainCommand.self, PolicyCommand.self,
             ImageCommand.self, SetupCommand.self,
             DoctorCommand.self,
         ]

@@ -15,7 +15,9 @@ struct Sandboxd: ParsableCommand {
                     Handed<Tools.Submit>.self, Handed<Tools.Tasks>.self, Handed<Tools.Task>.self,
                     Handed<Tools.Cancel>.self, Handed<Tools.Retry>.self, Handed<Tools.Logs>.self,
                     Handed<Tools.Artifacts>.self, Handed<Tools.Budget>.self,
-                    Handed<Tools.Canary>.self, Handed<Tools.Explain>.self, Handed<Tools.Drain>.self,
+                    Handed<Tools.Approvals>.self, Handed<Tools.Approve>.self,
+                    Handed<Tools.Deny>.self, Handed<Tools.Canary>.self, Handed<Tools.Explain>.self,
+                    Handed<Tools.Drain>.self,
                     DatabaseCommand.self,
                 ]
             ),

@@ -52,6 +52,21 @@ enum Tools {
         static let abstract = "Says what an attempt was denied, and what would allow it."
     }
 
+    enum Approvals: ToolsCommand {
+        static let name = "approvals"
+        static let abstract = "Lists tasks that wait for an approval."
+    }
+
+    enum Approve: ToolsCommand {
+        static let name = "approve"
+        static let abstract = "Lets a task run that waits for an approval."
+    }
+
+    enum Deny: ToolsCommand {
+        static let name = "deny"
+        static let abstract = "Ends a task that waits for an approval."
+    }
+
     enum Drain: ToolsCommand {
         static let name = "drain"
         static let abstract = "Lets this node take no new tasks."

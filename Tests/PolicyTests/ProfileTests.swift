@@ -192,7 +192,7 @@ import Testing
                 "sample.yaml:30: user: is an unknown key; remove it, or write one of: name,"
                     + " description, image, engine, limits, network, syscalls, capabilities, mounts,"
                     + " environment, working_directory, warm, runtime, health,"
-                    + " nested_namespaces, secrets"
+                    + " nested_namespaces, secrets, approval"
             ),
             Mistake(
                 "  pids: 128",

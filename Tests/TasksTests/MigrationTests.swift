@@ -97,14 +97,14 @@ import Testing
                 #expect(before == .older(version: last.version - 1))
                 // Who uses it all the same hears what to do.
                 let error = await #expect(throws: TaskError.self) {
-                    _ = try await queue.canaries()
+                    _ = try await queue.approvals()
                 }
                 #expect("\(try #require(error))".contains("run 'sandboxd db migrate'"))
                 let applied = try await Migrations.migrate(queue.watch)
                 #expect(applied == [last.name])
                 let after = try await Migrations.state(of: queue.watch)
                 #expect(after == .current)
-                _ = try await queue.canaries()
+                _ = try await queue.approvals()
             }
         }
     }

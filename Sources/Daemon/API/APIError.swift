@@ -22,6 +22,8 @@ enum APIError: Error, CustomStringConvertible {
     case noArtifact(String)
     case noTask(String)
     case noAttempt(String)
+    /// A run of this profile needs a person's word, which only a task can wait for.
+    case needsApproval(profile: String)
     /// The queue's refusal, or why it cannot be used.
     case tasks(TaskError)
     /// A run of the same key has not ended.
@@ -38,6 +40,7 @@ enum APIError: Error, CustomStringConvertible {
         case .unknownProfile, .noArtifact, .noTask, .noAttempt: .notFound
         case .secret, .image, .engineUnavailable, .noDatabase, .diskFull: .serviceUnavailable
         case .runsAlready: .conflict
+        case .needsApproval: .forbidden
         case .tasks(let error): Self.status(error)
         case .notAdmitted(.stopping): .serviceUnavailable
         case .notAdmitted(.neverFits): .badRequest
@@ -63,6 +66,7 @@ enum APIError: Error, CustomStringConvertible {
         case .noArtifact: "no_artifact"
         case .noTask: "no_task"
         case .noAttempt: "no_attempt"
+        case .needsApproval: "approval"
         case .runsAlready: "runs_already"
         case .noDatabase: "no_database"
         case .diskFull: "disk"
@@ -101,6 +105,9 @@ enum APIError: Error, CustomStringConvertible {
         case .noTask(let name): "there is no task '\(name)'"
         case .noAttempt(let id):
             "there is no attempt '\(id.prefix(64))' that has ended and is still kept"
+        case .needsApproval(let profile):
+            "profile '\(profile)' needs an approval for this: queue it (sandboxd submit), and have "
+                + "it approved (sandboxd approvals)"
         case .tasks(let error): "\(error)"
         case .runsAlready(let task): "a run of this key has not ended yet: it is task \(task)"
         case .diskFull(let used, let limit):
@@ -113,7 +120,8 @@ enum APIError: Error, CustomStringConvertible {
         switch error {
         case .unknownProfile, .unknownBudget: .notFound
         case .malformed: .badRequest
-        case .keyTaken: .conflict
+        case .keyTaken, .decided: .conflict
+        case .needsApproval: .forbidden
         case .exhausted: .tooManyRequests
         case .workerOver, .unavailable, .schema, .database: .serviceUnavailable
         }
@@ -125,6 +133,8 @@ enum APIError: Error, CustomStringConvertible {
         case .unknownBudget: "unknown_budget"
         case .malformed: "invalid_request"
         case .keyTaken: "key_taken"
+        case .needsApproval: "approval"
+        case .decided: "decided"
         case .exhausted: "budget"
         case .workerOver, .unavailable, .schema, .database: "database"
         }

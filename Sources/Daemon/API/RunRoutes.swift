@@ -28,6 +28,7 @@ struct RunRoutes: Sendable {
                 "'stdin_stream' needs a body of Content-Type application/x-ndjson"
             )
         }
+        try runs.checkApproval(spec)
         let payer = try Self.payer(spec, hasLedger: runs.ledger != nil)
         let ticket = RunTicket(try await runs.admit(spec, isLive: !wantsObject), payer, runs)
         do { try await ticket.begun() } catch let known as KnownKey {

@@ -14,7 +14,8 @@ struct TaskRoutes: Sendable {
     /// How long one follower may follow.
     private static let followLimit = Duration.seconds(24 * 3600)
     private static let states = [
-        "ready", "delayed", "running", "succeeded", "failed", "cancelled", "dead", "rejected",
+        "ready", "delayed", "awaiting_approval", "running", "succeeded", "failed", "cancelled",
+        "dead", "rejected",
         "expired",
     ]
 
@@ -144,6 +145,52 @@ struct TaskRoutes: Sendable {
     func retry(_ request: Request, _ context: CallContext) async throws -> Response {
         let (queue, id) = try await queueAndID(context)
         let state = try await asking { () throws(TaskError) in try await queue.retry(task: id) }
+        guard let state else { throw APIError.noTask(String(id)) }
+        return try JSONAnswer.response(["task_id": id, "state": state] as JSONObject)
+    }
+
+    // MARK: Approvals
+
+    /// `GET /v1/approvals`: what waits for a person's word.
+    func approvals(_ request: Request, _ context: CallContext) async throws -> Response {
+        let queue = try await usableQueue()
+        return try Self.response(
+            try await asking { () throws(TaskError) in try await queue.approvals() }
+        )
+    }
+
+    /// `POST /v1/tasks/{id}/approve`: `{"digest": …, "by": …}`.
+    func approve(_ request: Request, _ context: CallContext) async throws -> Response {
+        try await decide(request, context, isApproved: true)
+    }
+
+    /// `POST /v1/tasks/{id}/deny`: the same, and `why`.
+    func deny(_ request: Request, _ context: CallContext) async throws -> Response {
+        try await decide(request, context, isApproved: false)
+    }
+
+    private func decide(
+        _ request: Request,
+        _ context: CallContext,
+        isApproved: Bool
+    ) async throws -> Response {
+        let (queue, id) = try await queueAndID(context)
+        let body = try await LineReader(request.body, limit: 1 << 16).all()
+        guard case .object(let members)? = JSONParser.parse(body),
+            let digest = members["digest"]?.text, let person = members["by"]?.text,
+            Set(members.keys).isSubset(of: ["digest", "by", "why"])
+        else {
+            throw APIError.invalid("give {\"digest\": …, \"by\": …}, and \"why\" when you like")
+        }
+        let state = try await asking { () throws(TaskError) in
+            try await queue.decide(
+                task: id,
+                isApproved: isApproved,
+                digest: digest,
+                by: person,
+                why: members["why"]?.text
+            )
+        }
         guard let state else { throw APIError.noTask(String(id)) }
         return try JSONAnswer.response(["task_id": id, "state": state] as JSONObject)
     }

@@ -100,6 +100,15 @@ actor RunService {
         )
     }
 
+    /// Refuses a direct run that needs a person's word; with a database, that says so itself, and
+    /// knows the budgets' rules too.
+    nonisolated func checkApproval(_ spec: RunSpec) throws(APIError) {
+        guard ledger == nil, let policy = catalogue.entry(named: spec.profile)?.policy,
+            policy.approval.isNeeded(askingFor: spec.allow)
+        else { return }
+        throw .needsApproval(profile: spec.profile)
+    }
+
     /// Lets a run in, or says why not. Each that is let in must be performed and finished.
     func admit(
         _ spec: RunSpec,

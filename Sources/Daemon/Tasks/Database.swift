@@ -161,7 +161,8 @@ struct Database: Sendable {
                     try await queue.publish(
                         profile: policy.name,
                         worstCase: policy.worstCase,
-                        memoryMiB: policy.reservedMiB
+                        memoryMiB: policy.reservedMiB,
+                        approval: policy.approval.rawValue
                     )
                 }
                 return

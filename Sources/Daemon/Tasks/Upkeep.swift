@@ -21,6 +21,8 @@ struct Upkeep: Sendable {
         var second = 0
         while !Task.isCancelled {
             do throws(TaskError) {
+                let expired = try await queue.expireApprovals()
+                if expired > 0 { logger.notice("\(expired) tasks were not approved in time") }
                 if try await queue.promote() > 0 { logger.debug("delayed tasks became ready") }
                 if second % Self.sweepEvery == 0 { try await sweep(&sweeper) }
                 if second % Self.canaryEvery == 0 { try await checkCanaries() }

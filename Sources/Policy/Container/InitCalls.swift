@@ -17,7 +17,7 @@ enum InitCalls {
             names: [
                 "clone", "clone3", "close", "connect", "dup3", "execve", "exit_group", "fcntl",
                 "pipe2", "ppoll", "pread64", "read", "recvmsg", "sendmsg", "signalfd4", "socket",
-                "wait4", "write",
+                "socketpair", "wait4", "write",
             ]
         ),
         Group(

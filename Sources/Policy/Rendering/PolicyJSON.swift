@@ -21,6 +21,7 @@ extension Policy {
                 JSON.Member("limits", .object(limits)),
                 JSON.Member("network", network.json),
                 JSON.Member("secrets", .array(secrets.map(JSON.string))),
+                JSON.Member("approval", .string(approval.rawValue)),
                 JSON.Member("capabilities", .array(capabilities.names.map(JSON.string))),
                 JSON.Member("environment", .object(environment)),
                 JSON.Member("working_directory", .string(workingDirectory)),

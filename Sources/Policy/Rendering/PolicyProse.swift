@@ -51,6 +51,13 @@ package enum PolicyProse {
         let secrets =
             policy.secrets.isEmpty
             ? "" : "\n  be given any secret but \(policy.secrets.joined(separator: ", "))"
+        let approval =
+            switch policy.approval {
+            case .never: ""
+            case .required: "\n  run before a person has approved of it"
+            case .egress:
+                "\n  run before a person has approved of it, when it asks to reach more"
+            }
         let capabilities = policy.capabilities.names
         let privileges =
             capabilities.isEmpty
@@ -61,7 +68,7 @@ package enum PolicyProse {
               \(network)
               \(privileges)
               see the host's files, processes, users or devices, or any other job's
-              leave a core dump, or anything that outlives it but its output and artifacts\(secrets)
+              leave a core dump, or anything that outlives it but its output and artifacts\(secrets)\(approval)
             """
     }
 

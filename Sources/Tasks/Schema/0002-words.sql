@@ -97,12 +97,22 @@ BEGIN
 END
 $$;
 
+-- Whether a task waits for an approval. Its table comes later, so this is found when it is called.
+CREATE FUNCTION sandboxd.is_held(p_task bigint) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM sandboxd.task_held WHERE task_id = p_task);
+END
+$$;
+
 -- Tasks as people want to see them.
 CREATE VIEW sandboxd.task_queue AS
 SELECT t.task_id AS id, t.spec AS payload,
     CASE WHEN t.state <> 0 THEN sandboxd.state_word(t.state)
         WHEN l.task_id IS NOT NULL THEN 'running'
         WHEN d.task_id IS NOT NULL THEN 'delayed'
+        -- See 0010-approvals.sql: what waits for a word is in no other place.
+        WHEN sandboxd.is_held(t.task_id) THEN 'awaiting_approval'
         ELSE 'ready' END AS status,
     w.node AS claimed_by, l.leased_at AS claimed_at, t.attempts, t.created_at, t.finished_at,
     t.profile, b.budget, -t.rank AS priority, t.verdict, t.exit_code, n.pool

@@ -285,6 +285,7 @@ BEGIN
     LEFT JOIN fresh f ON f.ord = i.ord
     LEFT JOIN sandboxd.task_keys k ON k.key = i.key
     ORDER BY i.ord;
+    PERFORM sandboxd.hold_for_approval(ARRAY(SELECT i.task_id FROM unnest(v_inputs) AS i));
     PERFORM sandboxd.add_shadows(ARRAY(SELECT i.task_id FROM unnest(v_inputs) AS i));
     PERFORM sandboxd.wake();
 END

@@ -449,6 +449,7 @@ DECLARE
     v_lane int;
     v_memory_mib_s bigint := ceil(p_memory_mib::numeric * p_wall_ms / 1000);
     v_money bigint;
+    v_reason text;
 BEGIN
     PERFORM FROM sandboxd.workers w WHERE w.worker_id = p_worker AND NOT w.retired;
     IF NOT FOUND THEN
@@ -502,6 +503,13 @@ BEGIN
         RAISE 'budget ''%'' has % % left (% of % used, % reserved), and the run reserves %', p_budget,
             v_unit.cap - v_unit.used - v_unit.reserved, v_unit.unit, v_unit.used, v_unit.cap,
             v_unit.reserved, v_unit.asked USING ERRCODE = 'SB004';
+    END IF;
+    IF sandboxd.approves_anything() THEN
+        v_reason := sandboxd.approval_reason(p_profile, b.budget_id, p_spec, v_money);
+    END IF;
+    IF v_reason IS NOT NULL THEN
+        RAISE 'this run needs an approval: %', v_reason USING ERRCODE = 'SB008',
+            HINT = 'Queue it, and have it approved: sandboxd submit, sandboxd approvals.';
     END IF;
     v_lane := sandboxd.lane_of(b.budget_id, 'sandbox');
     INSERT INTO sandboxd.tasks (task_id, lane, profile, max_attempts, cpu_ms, memory_mib_s, wall_ms,

@@ -183,6 +183,9 @@ BEGIN
     UPDATE sandboxd.tasks SET cancel_requested = true WHERE task_id = p_task;
     DELETE FROM sandboxd.task_delayed WHERE task_id = p_task;
     IF NOT FOUND THEN
+        DELETE FROM sandboxd.task_held WHERE task_id = p_task;
+    END IF;
+    IF NOT FOUND THEN
         -- Nobody leases from a lane that is held, so its rows are looked through here. What a lease has
         -- in hand just now is skipped: its worker will hear of it.
         DELETE FROM sandboxd.task_ready WHERE ctid = ANY (ARRAY(
@@ -225,6 +228,14 @@ BEGIN
     WHERE task_id = p_task;
     INSERT INTO sandboxd.task_ready (lane, rank, task_id, fence, attempt)
     VALUES (v_task.lane, v_task.rank, p_task, v_task.last_fence + 1, 1);
+    -- An approval stays one for what it was given to; without one it is asked for again.
+    IF NOT EXISTS (SELECT FROM sandboxd.approvals a WHERE a.task_id = p_task
+        AND a.decision = 'approved') THEN
+        PERFORM sandboxd.hold_for_approval(ARRAY[p_task]);
+    END IF;
+    IF sandboxd.is_held(p_task) THEN
+        RETURN 'awaiting_approval';
+    END IF;
     PERFORM sandboxd.wake();
     RETURN 'ready';
 END

@@ -52,8 +52,11 @@ BEGIN
                 RAISE '''paused'' is %: give true or false', left(v_value::text, 40)
                     USING ERRCODE = 'SB002';
             END IF;
+        ELSIF v_key IN ('approval', 'approval_above_nanos') THEN
+            -- Checked where they are kept (0010-approvals.sql).
+            CONTINUE;
         ELSE
-            RAISE 'a budget has no setting ''%'' (known: %, period, on_exhausted, paused)',
+            RAISE 'a budget has no setting ''%'' (known: %, period, on_exhausted, paused, approval, approval_above_nanos)',
                 left(v_key, 40), array_to_string(v_caps || v_prices, ', ') USING ERRCODE = 'SB002';
         END IF;
     END LOOP;
@@ -94,6 +97,9 @@ BEGIN
         period = v_row.period, period_began = v_row.period_began,
         on_exhausted = v_row.on_exhausted, paused = v_row.paused
     WHERE budget = p_budget;
+    IF p_settings ?| ARRAY['approval', 'approval_above_nanos'] THEN
+        PERFORM sandboxd.set_budget_approval(p_budget, p_settings);
+    END IF;
     -- What was held may be paid for now.
     PERFORM sandboxd.wake();
 END

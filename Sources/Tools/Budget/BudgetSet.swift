@@ -29,6 +29,8 @@ struct BudgetSet: ParsableCommand {
 
     @OptionGroup var prices: BudgetPrices
 
+    @OptionGroup var approval: BudgetApproval
+
     @Option(help: "Whether tasks that it cannot pay for wait or are refused.")
     var onExhausted: OnExhausted?
 
@@ -50,6 +52,7 @@ struct BudgetSet: ParsableCommand {
     func run() throws {
         try daemon.run { daemon throws(ClientError) in
             var settings = try caps.settings().merging(prices.settings()) { $1 }
+                .merging(approval.settings()) { $1 }
             settings["period"] = period.map { .string($0.rawValue) }
             settings["on_exhausted"] = onExhausted.map { .string($0.rawValue) }
             if pause || resume { settings["paused"] = .bool(pause) }

@@ -80,7 +80,8 @@ struct OpenAPITests {
             (full.api, "post", "/v1/runs", "/v1/runs", json, try Run(["true"]).json.bytes),
             (small.api, "post", "/v1/runs", "/v1/runs", json, try run.json.bytes),
         ]
-        let queueRows = try queueRows(api, without: small.api) + canaryRows(api)
+        let queueRows =
+            try queueRows(api, without: small.api) + canaryRows(api) + approvalRows(api)
         var seen: Set<OpenAPI.Operation> = []
         for (api, method, documented, path, headers, body) in rows + queueRows {
             let answer = try api.answer(method.uppercased(), path, headers: headers, body: body)
@@ -144,6 +145,40 @@ struct OpenAPITests {
     /// The id of an attempt that has ended.
     private func attempt(_ api: API) throws -> String {
         try #require(try api.run(Run(["true"])).json["attempt_id"]?.text)
+    }
+
+    /// The same for approvals, by a budget that wants one for everything.
+    private func approvalRows(
+        _ api: API
+    ) throws -> [(API, String, String, String, [String: String], [UInt8]?)] {
+        let name = Host.unique("approval")
+        _ = try api.answer(
+            "PUT",
+            "/v1/budgets/" + name,
+            body: Array("{\"approval\":\"required\"}".utf8)
+        )
+        let task = Array("{\"profile\":\"code\",\"argv\":[\"true\"],\"budget\":\"\(name)\"}".utf8)
+        var rows: [(API, String, String, String, [String: String], [UInt8]?)] = [
+            (api, "post", "/v1/runs", "/v1/runs", ["Accept": "application/json"], task)
+        ]
+        for word in ["approve", "deny"] {
+            let id = try #require(
+                try api.answer("POST", "/v1/tasks", body: task).json["task_id"]?.int
+            )
+            let waiting = try api.answer("GET", "/v1/approvals").json["approvals"]?.elements ?? []
+            let mine = try #require(waiting.first { $0["task_id"]?.int == id })
+            let digest = try #require(mine["digest"]?.text)
+            let body = Array("{\"digest\":\"\(digest)\",\"by\":\"ann\"}".utf8)
+            let (one, path) = ("/v1/tasks/{id}/" + word, "/v1/tasks/\(id)/" + word)
+            rows += [
+                (api, "get", "/v1/approvals", "/v1/approvals", [:], nil),
+                (api, "post", one, path, [:], Array("{\"digest\":\"\(digest)\"}".utf8)),
+                (api, "post", one, "/v1/tasks/999999999/" + word, [:], body),
+                (api, "post", one, path, [:], body),
+                (api, "post", one, path, [:], body),
+            ]
+        }
+        return rows
     }
 
     /// The same for canaries. All tasks of the profile go on going to sandboxes.
