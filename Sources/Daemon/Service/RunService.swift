@@ -90,7 +90,7 @@ actor RunService {
         let policy = try APIError.refusing { () throws(PolicyError) in
             try entry.policy.tightened(by: spec.limits.tightening).opened(to: spec.allow)
         }
-        if let wanted = spec.engine { try Engines.check(wanted, policy) }
+        if let wanted = try Self.engine(of: spec, policy) { try Engines.check(wanted, policy) }
         try Self.check(spec.secrets, policy)
         _ = try spec.request(
             attempt: .make(milliseconds: 0),
@@ -127,7 +127,7 @@ actor RunService {
         let policy = try APIError.refusing { () throws(PolicyError) in
             try entry.policy.tightened(by: tightening).opened(to: spec.allow)
         }
-        let engine = try engines.choice(for: policy, wanted: spec.engine)
+        let engine = try engines.choice(for: policy, wanted: try Self.engine(of: spec, policy))
         let image = try catalogue.image(of: policy, trying: spec.image)
         var request = try spec.request(
             attempt: attempt ?? .make(milliseconds: Self.milliseconds()),
@@ -152,6 +152,22 @@ actor RunService {
         let sandbox = Sandbox(request, engine: engine, filter: entry.filter, store: store)
         going[request.attempt] = sandbox
         return Admitted(request: request, sandbox: sandbox, lease: image.lease)
+    }
+
+    /// The engine that a run must have; nil is any of the policy's. A container's own filter refuses
+    /// before init is asked, so what was refused can be told by the native engine alone.
+    private static func engine(
+        of spec: RunSpec,
+        _ policy: Policy
+    ) throws(APIError) -> EngineKind? {
+        guard spec.witness != .none else { return spec.engine }
+        guard spec.engine != .docker, policy.engines.contains(.native) else {
+            throw .invalid(
+                "'explain' is for the native engine: in a container the engine's own filter says no "
+                    + "first, and tells nobody"
+            )
+        }
+        return .native
     }
 
     /// Refuses secrets that the policy does not let a run ask for, or that would go nowhere.

@@ -9,6 +9,8 @@ struct EngineFault: Sendable, CustomTestStringConvertible {
     let fault: FaultyEngine.Fault
     /// The evidence's step; nil when the run itself is not touched, and its receipt is.
     let step: String?
+    /// Words of the evidence's reason.
+    let says: String
     var testDescription: String { fact }
 
     private init(
@@ -16,9 +18,11 @@ struct EngineFault: Sendable, CustomTestStringConvertible {
         _ method: String,
         _ path: String,
         _ fault: FaultyEngine.Fault,
-        step: String?
+        step: String?,
+        says: String = ""
     ) {
         self.fact = fact
+        self.says = says
         call = FaultyEngine.Call(method: method, path: path)
         self.fault = fault
         self.step = step
@@ -29,9 +33,24 @@ struct EngineFault: Sendable, CustomTestStringConvertible {
         body: "{\"message\":\"no space left on device\"}"
     )
 
-    private static func create(_ fact: String, _ fault: FaultyEngine.Fault) -> EngineFault {
-        .init("create: " + fact, "POST", "/containers/create", fault, step: "docker create")
+    private static func create(
+        _ fact: String,
+        _ fault: FaultyEngine.Fault,
+        step: String = "docker create",
+        says: String = ""
+    ) -> EngineFault {
+        .init("create: " + fact, "POST", "/containers/create", fault, step: step, says: says)
     }
+
+    private static func inspect(_ fact: String, _ fault: FaultyEngine.Fault) -> EngineFault {
+        .init("inspect: " + fact, "GET", "/containers/[0-9a-f]{64}/json", fault, step: nil)
+    }
+
+    /// A program of the image that connects where init should, and waits.
+    private static let impostor = """
+        "Entrypoint":["/usr/bin/python3","-c","import socket,time\\ns=socket.socket(1,5)\\n\
+        s.connect('/.sandboxd/control')\\ntime.sleep(60)"]
+        """
 
     private static func start(_ fact: String, _ fault: FaultyEngine.Fault) -> EngineFault {
         .init("start: " + fact, "POST", "/start", fault, step: "docker start")
@@ -48,8 +67,21 @@ struct EngineFault: Sendable, CustomTestStringConvertible {
         create("done, and never answered", .hangAnswer),
         create("it fails", failure),
         create("what answers is no engine", .garbage),
+        create("the name is taken by an earlier one", .twice, says: "name"),
+        create(
+            "the container ends before init speaks",
+            .edit(from: #""Cmd":["container""#, to: #""Cmd":["containex""#),
+            step: "docker start",
+            says: "ended before sandboxd-init spoke"
+        ),
+        create(
+            "something else is in the place of init",
+            .edit(from: #""Entrypoint":["/.sandboxd/init"]"#, to: impostor),
+            step: "docker connect"
+        ),
         start("the connection is lost before it", .drop),
         start("done, and nobody says so", .dropAnswer),
+        start("never answered", .hang),
         start("done, and never answered", .hangAnswer),
         start("it fails", failure),
         start("said to be done, and not done", .answer(status: 204, body: "")),
@@ -57,12 +89,43 @@ struct EngineFault: Sendable, CustomTestStringConvertible {
         remove("done, and nobody says so", .dropAnswer),
         remove("never answered", .hang),
         remove("it fails", failure),
+        inspect("it fails", failure),
+        inspect("never answered", .hang),
         .init(
             "the images cannot be listed",
             "GET",
             "/images/json",
             failure,
             step: "docker image list"
+        ),
+        .init(
+            "the images are never listed",
+            "GET",
+            "/images/json",
+            .hang,
+            step: "docker image list"
+        ),
+        .init(
+            "the image is not there",
+            "GET",
+            "/images/json",
+            .answer(status: 200, body: "[]"),
+            step: "docker image",
+            says: "load it with 'sandboxd image load'"
+        ),
+        .init(
+            "the image that is there has another digest",
+            "GET",
+            "/images/json",
+            .answer(
+                status: 200,
+                body: """
+                    [{"Id":"sha256:\(String(repeating: "1", count: 64))","RepoTags":null,"Size":1,
+                    "Labels":{"io.sandboxd.image":"sha256:\(String(repeating: "2", count: 64))"}}]
+                    """
+            ),
+            step: "docker image",
+            says: "load it with 'sandboxd image load'"
         ),
     ]
 }
@@ -99,6 +162,8 @@ struct EngineFaultTests {
         if let step = fault.step {
             #expect(report.verdict == "engine_error", "\(report.json)")
             #expect(report.json["evidence"]?["step"]?.text == step, "\(report.json)")
+            let reason = report.json["evidence"]?["reason"]?.text ?? ""
+            #expect(fault.says.isEmpty || reason.contains(fault.says), "\(report.json)")
             #expect(report.stdout.isEmpty)
         } else {
             #expect(report.verdict == "ok" && report.text == "ran", "\(report.json)")
@@ -134,18 +199,29 @@ struct EngineFaultTests {
     @Test(
         "an engine that must not be used is refused, with the reason in the status",
         arguments: [
-            (#"{"SecurityOptions":["name=seccomp"]}"#, "runs as root"),
-            (#"{"SecurityOptions":["name=rootless"]}"#, "filter system calls"),
-            (#"{"SecurityOptions":7}"#, "SecurityOptions"),
-            ("[]", "docker info"),
-        ]
+            ("/info", 200, #"{"SecurityOptions":["name=seccomp"]}"#, "runs as root"),
+            ("/info", 200, #"{"SecurityOptions":["name=rootless"]}"#, "filter system calls"),
+            ("/info", 200, #"{"SecurityOptions":7}"#, "SecurityOptions"),
+            ("/info", 200, "[]", "docker info"),
+            ("/info", 500, "{}", "docker info"),
+            ("/version", 500, "{}", "docker version"),
+            (
+                "/version", 200,
+                #"{"Version":"19","ApiVersion":"1.40","MinAPIVersion":"1.12"}"#, "1.40"
+            ),
+            (
+                "/version", 200,
+                #"{"Version":"99","ApiVersion":"1.99","MinAPIVersion":"1.90"}"#, "1.90"
+            ),
+            ("/_ping", 500, "{}", "500"),
+        ] as [(String, Int, String, String)]
     )
-    func refused(info: String, reason: String) throws {
+    func refused(path: String, status: Int, body: String, reason: String) throws {
         let (daemon, proxy) = try Self.daemon(
             before: {
                 try $0.hit(
-                    .init(method: "GET", path: "/info"),
-                    with: .answer(status: 200, body: info)
+                    .init(method: "GET", path: path),
+                    with: .answer(status: status, body: body)
                 )
             },
             isReady: false
@@ -160,6 +236,80 @@ struct EngineFaultTests {
         #expect(refused.status == 503, "\(refused.text)")
         proxy.heal()
         try daemon.waitUntilEngineIsReady()
+        daemon.stop()
+    }
+
+    @Test("an image that was removed and loaded again is found, by its new id")
+    func imageMoved() throws {
+        let (daemon, proxy) = try Self.daemon()
+        #expect(try daemon.api.run(Run(["true"])).verdict == "ok")
+        // As an engine answers for an image that is not there any more.
+        try proxy.hit(
+            .init(method: "POST", path: "/containers/create"),
+            with: .answer(status: 404, body: #"{"message":"no such image"}"#)
+        )
+        #expect(try daemon.api.run(Run(["true"])).verdict == "engine_error")
+        proxy.heal()
+        try daemon.waitUntilEngineIsReady()
+        // It is looked up again, and not asked for by the id of before.
+        try proxy.hit(.init(method: "GET", path: "/images/json"), with: .drop)
+        #expect(try daemon.api.run(Run(["true"])).verdict == "engine_error")
+        #expect(proxy.hits > 0)
+        proxy.heal()
+        try daemon.recovers()
+        daemon.stop()
+    }
+
+    @Test("what another node has on the same engine is left alone, whatever the engine lists")
+    func neighbours() throws {
+        let (daemon, proxy) = try Self.daemon()
+        let engine = API(socket: try #require(Host.engineSocket))
+        let image = try #require(
+            try engine.answer("GET", "/v1.41/images/json").json.elements.first {
+                $0["Labels"]?["io.sandboxd.image"] != nil
+            }?["Id"]?.text
+        )
+        var made: [String] = []
+        for labels in [#"{"io.sandboxd.node":"another"}"#, "{}"] {
+            let body = #"{"Image":"\#(image)","Cmd":["true"],"Labels":\#(labels)}"#
+            let answer = try engine.answer(
+                "POST",
+                "/v1.41/containers/create",
+                headers: ["Content-Type": "application/json"],
+                body: Array(body.utf8)
+            )
+            made.append(try #require(try answer.json["Id"]?.text, "\(answer.text)"))
+        }
+        defer {
+            for id in made { _ = try? engine.answer("DELETE", "/v1.41/containers/\(id)?force=1") }
+        }
+        // An engine that passes over the filter: it lists all that there is as if it were ours.
+        let all = try engine.answer("GET", "/v1.41/containers/json?all=1").text
+        try proxy.hit(
+            .init(method: "GET", path: "/containers/json"),
+            with: .answer(status: 200, body: all)
+        )
+        // The reaper looks every three seconds, and removes what two looks have seen.
+        #expect(Host.waits(upTo: .seconds(30 * Host.slowness)) { proxy.hits >= 4 })
+        for id in made {
+            let answer = try engine.answer("GET", "/v1.41/containers/\(id)/json")
+            #expect(answer.status == 200, "\(answer.text)")
+        }
+        #expect(try daemon.leaks().isEmpty)
+        proxy.heal()
+        try daemon.recovers()
+        daemon.stop()
+    }
+
+    @Test("an engine that cannot be asked is no clean one: what it has is unknown")
+    func unknown() throws {
+        let (daemon, proxy) = try Self.daemon()
+        try proxy.hit(.init(method: "GET", path: "/containers/json"), with: .drop)
+        let leaks = try daemon.leaks()
+        #expect(leaks.map { $0["kind"]?.text } == ["unknown"], "\(leaks)")
+        #expect(leaks.first?["name"]?.text?.contains("docker") == true, "\(leaks)")
+        proxy.heal()
+        try daemon.recovers()
         daemon.stop()
     }
 
@@ -178,6 +328,12 @@ struct EngineFaultTests {
         #expect(refused.status == 503 && refused.text.contains("/nobody"), "\(refused.text)")
         #expect(try daemon.api.run(Run(["true"], ["engine": "native"])).verdict == "ok")
         daemon.stop()
+    }
+
+    @Test("what a container's own filter hides is refused, and not told in part")
+    func explaining() throws {
+        let answer = try Host.daemon().post(Run(["true"], ["explain": "denied"]).json.bytes)
+        #expect(answer.status == 400 && answer.text.contains("native engine"), "\(answer.text)")
     }
 
     @Test("a job finds neither the daemon's socket nor the program that it came by")

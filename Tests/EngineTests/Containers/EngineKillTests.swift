@@ -49,6 +49,43 @@ struct EngineKillTests {
         daemon.stop()
     }
 
+    @Test(
+        "killed in a call, it is said by its step, and nothing stays",
+        arguments: [
+            ("POST", "/containers/create", "docker create"), ("POST", "/start$", "docker start"),
+            ("DELETE", "/containers/", nil),
+        ] as [(String, String, String?)],
+        [false, true]
+    )
+    func inCall(_ call: (String, String, String?), _ isDone: Bool) throws {
+        let (method, path, step) = call
+        let directory = try Installation.shared.get().makeDirectory()
+        let proxy = try FaultyEngine(in: directory, before: try #require(Host.engineSocket))
+        let daemon = try TestDaemon(
+            ["--docker", "unix://" + proxy.socket, "--docker-timeout", "4"],
+            directory: directory
+        )
+        try daemon.waitUntilEngineIsReady()
+        let server = try #require(Self.server)
+        try proxy.hit(
+            .init(method: method, path: path),
+            with: isDone ? .killAfter(server) : .kill(server)
+        )
+        let report = try daemon.api.run(Run(["echo", "ran"]))
+        proxy.heal()
+        #expect(proxy.hits > 0)
+        if let step {
+            #expect(report.verdict == "engine_error", "\(report.json)")
+            #expect(report.json["evidence"]?["step"]?.text == step, "\(report.json)")
+        } else {
+            #expect(report.verdict == "ok" && report.text == "ran", "\(report.json)")
+            #expect(!report.isClean)
+        }
+        #expect(Self.isBack(after: server))
+        try daemon.recovers()
+        daemon.stop()
+    }
+
     @Test("killed at any moment, it loses no run without a word, and nothing stays")
     func anyMoment() throws {
         let daemon = try TestDaemon(["--docker-timeout", "4"])

@@ -19,6 +19,14 @@ final class FaultyEngine {
         case answer(status: Int, body: String)
         /// Bytes that are no HTTP.
         case garbage
+        /// The engine is asked for something else.
+        case edit(from: String, to: String)
+        /// The engine is asked twice, and its second answer comes.
+        case twice
+        /// The engine is killed before it hears of the call.
+        case kill(pid_t)
+        /// The engine is killed when it has done it, before it has told.
+        case killAfter(pid_t)
 
         fileprivate var members: [String: JSON] {
             switch self {
@@ -27,6 +35,12 @@ final class FaultyEngine {
             case .hang: ["fault": "hang"]
             case .hangAnswer: ["fault": "hang_answer"]
             case .garbage: ["fault": "garbage"]
+            case .edit(let from, let to):
+                ["fault": "edit", "from": .string(from), "to": .string(to)]
+            case .twice: ["fault": "twice"]
+            case .kill(let process): ["fault": "kill", "pid": .number(Double(process))]
+            case .killAfter(let process):
+                ["fault": "kill_after", "pid": .number(Double(process))]
             case .answer(let status, let body):
                 [
                     "fault": "answer", "status": .number(Double(status)), "body": .string(body),
@@ -35,7 +49,7 @@ final class FaultyEngine {
         }
     }
 
-    /// Which call: a method and a part of the path.
+    /// Which call: a method, and a regular expression that is found in the path.
     struct Call: Sendable, Hashable {
         let method: String
         let path: String

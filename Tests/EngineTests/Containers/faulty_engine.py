@@ -5,11 +5,13 @@
 
 It runs as the daemon's user, for whoever listens at an engine's socket is asked of the kernel. One
 request a connection: it reads the request and the file CONTROL, does the fault, and closes. CONTROL
-is JSON: method, path (a part of it), fault, status, body; without it nothing happens to any call.
-Each call that is hit is a line in CONTROL.hits.
+is JSON: method, path (an expression that is found in it), fault, status, body, from, to, pid; without
+it nothing happens to any call. Each call that is hit is a line in CONTROL.hits.
 """
 import json
 import os
+import re
+import signal
 import socket
 import sys
 import threading
@@ -54,7 +56,7 @@ def fault_of(control, head):
     except FileNotFoundError:
         return None
     method, path = head.split(b" ", 2)[:2]
-    if method.decode() != wanted["method"] or wanted["path"] not in path.decode():
+    if method.decode() != wanted["method"] or not re.search(wanted["path"], path.decode()):
         return None
     with open(control + ".hits", "a") as file:
         file.write(path.decode() + "\n")
@@ -69,8 +71,21 @@ def serve(connection, engine, control, held):
         head, body = got
         wanted = fault_of(control, head)
         fault = wanted and wanted["fault"]
-        if fault is None or fault in ("drop_answer", "hang_answer"):
-            forward(engine, head, body, connection if fault is None else None)
+        if fault == "edit":
+            assert wanted["from"].encode() in body, body
+            body = body.replace(wanted["from"].encode(), wanted["to"].encode())
+            head = re.sub(rb"(?i)(content-length: *)\d+", rb"\g<1>%d" % len(body), head)
+            fault = None
+        if fault == "kill":
+            os.kill(wanted["pid"], signal.SIGKILL)
+            return
+        if fault in ("drop_answer", "hang_answer", "twice", "kill_after"):
+            forward(engine, head, body, None)
+        if fault == "kill_after":
+            os.kill(wanted["pid"], signal.SIGKILL)
+            return
+        if fault is None or fault == "twice":
+            forward(engine, head, body, connection)
         if fault in ("hang", "hang_answer"):
             held.wait(600)
         if fault == "answer":
