@@ -13,6 +13,7 @@ struct ToolsMain: AsyncParsableCommand {
             RetryCommand.self, LogsCommand.self, ArtifactsCommand.self, BudgetCommand.self,
             CanaryCommand.self, ExplainCommand.self, ApprovalsCommand.self,
             ApproveCommand.self, DenyCommand.self, DrainCommand.self, PolicyCommand.self,
+            ProfileCommand.self,
             ImageCommand.self, SetupCommand.self,
             DoctorCommand.self,
         ]

@@ -24,7 +24,8 @@ struct Sandboxd: ParsableCommand {
             CommandGroup(
                 name: "This machine",
                 subcommands: [
-                    Handed<Tools.Policy>.self, Handed<Tools.Image>.self, Handed<Tools.Setup>.self,
+                    Handed<Tools.Policy>.self, Handed<Tools.Profile>.self, Handed<Tools.Image>.self,
+                    Handed<Tools.Setup>.self,
                     Handed<Tools.Doctor>.self,
                 ]
             ),

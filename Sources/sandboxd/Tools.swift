@@ -77,6 +77,11 @@ enum Tools {
         static let abstract = "Checks profiles, and shows what they come to."
     }
 
+    enum Profile: ToolsCommand {
+        static let name = "profile"
+        static let abstract = "Makes profiles from what runs need."
+    }
+
     enum Image: ToolsCommand {
         static let name = "image"
         static let abstract = "Builds, lists and removes the images that sandboxes run in."
