@@ -69,7 +69,7 @@ bench: image ## Measures, beside what others take, and prints the table
 	@$(call packages,bench docker)
 	@status=0; scripts/bench || status=$$?; scripts/bench-queue || status=$$?; \
 		scripts/bench-docker || status=$$?; scripts/bench-egress || status=$$?; \
-		scripts/bench-browser || status=$$?; \
+		scripts/bench-browser || status=$$?; scripts/bench-canary || status=$$?; \
 		exit $$status
 
 test-vm: ## Runs the engine's tests on systemd and cgroup v2, in a virtual machine

@@ -6,11 +6,12 @@ internal import JSON
 internal import Kernel
 internal import SystemPackage
 
-/// A process that does a run beside another, compares the two, and tells the daemon.
+/// A process that does a run once more, compares the two, and tells the daemon.
 ///
 /// It has a session of its own and nothing of the caller's streams, so that nobody waits for it. The
 /// run that counts is told to it through a pipe; when that ends without a word, there is nothing to
-/// compare.
+/// compare. It begins only then: at the same time, the two would take processors from each other, and
+/// the shadow would be felt.
 struct Shadow {
     /// The first process of a session would get a terminal by opening one; it opens none.
     private static let factsLimit = 1 << 20
@@ -64,6 +65,9 @@ struct Shadow {
     }
 
     private static func perform(_ plan: Plan, _ reading: Descriptor) {
+        guard let words = try? reading.readAll(limit: factsLimit),
+            let counted = JSONParser.parse(words).flatMap({ Observation($0) })
+        else { return }
         let misses = MissedShadows()
         let result: JSONValue
         do throws(ClientError) {
@@ -72,9 +76,6 @@ struct Shadow {
             misses.note(profile: plan.profile)
             return
         }
-        guard let words = try? reading.readAll(limit: factsLimit),
-            let counted = JSONParser.parse(words).flatMap({ Observation($0) })
-        else { return }
         let comparison = Comparison(
             counted,
             Observation(result: result, withArtifacts: plan.withArtifacts),
