@@ -7,24 +7,31 @@ internal import Policy
 /// Decides on a host and port, finds its addresses, decides on those, and connects to one of them:
 /// the one place that lets anything out.
 package struct Dialer: Sendable {
-    private static let connectLimit = TimeAmount.seconds(15)
     /// So many addresses are tried, one after the other.
     private static let tries = 3
 
     let policy: EgressPolicy
     let ledger: EgressLedger
+    let patience: Patience
     private let resolver: any NameResolver
 
-    package init(policy: EgressPolicy, ledger: EgressLedger, resolver: any NameResolver) {
+    package init(
+        policy: EgressPolicy,
+        ledger: EgressLedger,
+        resolver: any NameResolver,
+        patience: Patience = Patience()
+    ) {
         self.policy = policy
         self.ledger = ledger
         self.resolver = resolver
+        self.patience = patience
     }
 
     /// A connection to `place` whose pipeline `prepare` makes, on `eventLoop`; fails with
-    /// `EgressRefusal`. What came of it is in the ledger.
+    /// `EgressRefusal`. What came of it is in the ledger. With `tls`, the server has proved who it is.
     package func connect(
         to place: Authority,
+        over tls: ServerTLS? = nil,
         on eventLoop: any EventLoop,
         prepare: @escaping @Sendable (any Channel) -> EventLoopFuture<Void>
     ) -> EventLoopFuture<any Channel> {
@@ -45,11 +52,11 @@ package struct Dialer: Sendable {
                 return addresses
             }
             .flatMap { addresses in
-                Self.connect(addresses[...].prefix(Self.tries), place, eventLoop, prepare)
+                connect(addresses[...].prefix(Self.tries), place, tls, eventLoop, prepare)
             }
             .flatMapError { error in
                 let refusal =
-                    error as? EgressRefusal ?? .unconnected(place.host, Self.words(for: error))
+                    error as? EgressRefusal ?? .unconnected(place.host, words(for: error))
                 return refuse(place, refusal, on: eventLoop)
             }
     }
@@ -78,9 +85,10 @@ package struct Dialer: Sendable {
         }
     }
 
-    private static func connect(
+    private func connect(
         _ addresses: ArraySlice<IPAddress>,
         _ place: Authority,
+        _ tls: ServerTLS?,
         _ eventLoop: any EventLoop,
         _ prepare: @escaping @Sendable (any Channel) -> EventLoopFuture<Void>
     ) -> EventLoopFuture<any Channel> {
@@ -97,21 +105,30 @@ package struct Dialer: Sendable {
             return eventLoop.makeFailedFuture(error)
         }
         let attempt = ClientBootstrap(group: eventLoop)
-            .connectTimeout(connectLimit)
+            .connectTimeout(patience.connection)
             .channelOption(.autoRead, value: false)
-            .channelOption(.allowRemoteHalfClosure, value: true)
+            // What has come over TLS would be overtaken by the end of the connection's other half.
+            .channelOption(.allowRemoteHalfClosure, value: tls == nil)
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .channelInitializer(prepare)
+            .channelInitializer { channel in
+                guard let tls else { return prepare(channel) }
+                return channel.eventLoop.makeCompletedFuture {
+                    try Handshake.add(to: channel, tls, place.host, patience: patience.handshake)
+                }.flatMap { prepare(channel) }
+            }
             .connect(to: socket)
+            .flatMap { channel in
+                tls == nil ? eventLoop.makeSucceededFuture(channel) : Handshake.done(on: channel)
+            }
         let rest = addresses.dropFirst()
         guard !rest.isEmpty else { return attempt }
-        return attempt.flatMapError { _ in connect(rest, place, eventLoop, prepare) }
+        return attempt.flatMapError { _ in connect(rest, place, tls, eventLoop, prepare) }
     }
 
-    private static func words(for error: any Error) -> String {
+    private func words(for error: any Error) -> String {
         switch error {
         case let error as IOError: String(cString: strerror(error.errnoCode))
-        case ChannelError.connectTimeout: "no answer within 15 s"
+        case ChannelError.connectTimeout: "no answer within \(patience.connection.seconds) s"
         default: "\(error)"
         }
     }

@@ -4,6 +4,7 @@ import NIOConcurrencyHelpers
 import NIOCore
 import NIOHTTP1
 import NIOPosix
+import NIOSSL
 import Policy
 
 @testable import Egress
@@ -27,6 +28,8 @@ final class TestSite: Sendable {
         names: [String: [String]] = ["site.test": ["127.0.0.1"]],
         exceptions: [String] = ["127.0.0.1"],
         limitBytes: UInt64 = 1 << 40,
+        tls: NIOSSLContext? = nil,
+        patience: Patience = Patience(),
         headers: (Int) throws -> [HeaderRule] = { _ in [] },
         _ body: (TestSite) async throws -> Value
     ) async throws -> Value {
@@ -36,6 +39,8 @@ final class TestSite: Sendable {
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     let pipeline = channel.pipeline.syncOperations
+                    try pipeline.addHandler(Cut())
+                    if let tls { try pipeline.addHandler(NIOSSLServerHandler(context: tls)) }
                     try pipeline.configureHTTPServerPipeline()
                     try pipeline.addHandler(Pages(seen))
                 }
@@ -48,7 +53,8 @@ final class TestSite: Sendable {
                 exceptions: exceptions.compactMap { EgressException($0) }
             ),
             ledger: ledger,
-            resolver: Names(names)
+            resolver: Names(names),
+            patience: patience
         )
         let proxy = EgressProxy(
             dialer: dialer,
@@ -166,7 +172,13 @@ private final class Collector: ChannelInboundHandler {
     }
 }
 
-/// `/bytes/N` answers N bytes, `/endless` never ends, all else says hello and what was sent.
+/// Ends a connection below TLS, without a word of it.
+private final class Cut: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+}
+
+/// `/bytes/N` answers N bytes, `/endless` never ends, `/cut` breaks off, `/moved` is elsewhere, all
+/// else says hello and what was sent.
 private final class Pages: ChannelInboundHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias OutboundOut = HTTPServerResponsePart
@@ -192,6 +204,8 @@ private final class Pages: ChannelInboundHandler {
 
     private func answer(_ context: ChannelHandlerContext) {
         let piece = ByteBuffer(repeating: UInt8(ascii: "x"), count: 65_536)
+        if uri == "/cut" { return cut(context, piece) }
+        if uri == "/moved" { return move(context) }
         context.write(
             wrapOutboundOut(.head(HTTPResponseHead(version: .http1_1, status: .ok))),
             promise: nil
@@ -218,6 +232,27 @@ private final class Pages: ChannelInboundHandler {
         let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
         context.writeAndFlush(wrapOutboundOut(.body(.byteBuffer(piece)))).whenSuccess {
             bound.value.0.more(bound.value.1, piece)
+        }
+    }
+
+    private func move(_ context: ChannelHandlerContext) {
+        let head = HTTPResponseHead(
+            version: .http1_1,
+            status: .found,
+            headers: ["Location": "https://elsewhere.test/", "Content-Length": "0"]
+        )
+        context.write(wrapOutboundOut(.head(head)), promise: nil)
+        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+    }
+
+    /// An answer as long as its connection, which is ended without TLS's own end.
+    private func cut(_ context: ChannelHandlerContext, _ piece: ByteBuffer) {
+        let head = HTTPResponseHead(version: .http1_0, status: .ok)
+        context.write(wrapOutboundOut(.head(head)), promise: nil)
+        let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
+        context.writeAndFlush(wrapOutboundOut(.body(.byteBuffer(piece)))).whenSuccess {
+            let below = try? bound.value.pipeline.syncOperations.context(handlerType: Cut.self)
+            below?.close(promise: nil)
         }
     }
 }

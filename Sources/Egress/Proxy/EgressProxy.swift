@@ -90,16 +90,3 @@ package final class EgressProxy: Sendable {
         }
     }
 }
-
-/// A header that the proxy puts into plain requests to one place, so that the sandbox never sees it.
-package struct HeaderRule: Sendable {
-    package let place: Authority
-    package let name: String
-    package let value: String
-
-    package init(place: Authority, name: String, value: String) {
-        self.place = place
-        self.name = name
-        self.value = value
-    }
-}

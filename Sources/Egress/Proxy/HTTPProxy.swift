@@ -141,12 +141,17 @@ final class HTTPProxy: ChannelInboundHandler, RemovableChannelHandler {
         }
         state = .connecting([.head(forwarded.head)])
         let ledger = dialer.ledger
-        let server = PlainServer(client: context)
+        let server = PlainServer(client: context, version: head.version)
         let bound = NIOLoopBound((self, context, server), eventLoop: context.eventLoop)
-        dialer.connect(to: forwarded.place, on: context.eventLoop) { channel in
+        dialer.connect(
+            to: forwarded.place,
+            over: forwarded.tls,
+            on: context.eventLoop
+        ) { channel in
             channel.eventLoop.makeCompletedFuture {
                 let pipeline = channel.pipeline.syncOperations
-                try pipeline.addHandler(ByteMeter(forwarded.place, ledger))
+                // What goes over the network counts, below TLS.
+                try pipeline.addHandler(ByteMeter(forwarded.place, ledger), position: .first)
                 try pipeline.addHTTPClientHandlers(leftOverBytesStrategy: .dropBytes)
                 try pipeline.addHandler(bound.value.2)
             }
@@ -190,6 +195,7 @@ final class HTTPProxy: ChannelInboundHandler, RemovableChannelHandler {
         let status: HTTPResponseStatus =
             switch error {
             case EgressRefusal.malformed: .badRequest
+            case EgressRefusal.late: .gatewayTimeout
             case let refusal as EgressRefusal: refusal.isDenial ? .forbidden : .badGateway
             default: .badGateway
             }

@@ -8,14 +8,18 @@ final class PlainServer: ChannelInboundHandler {
     typealias OutboundOut = HTTPClientRequestPart
 
     private let client: ChannelHandlerContext
+    /// The version that the client speaks.
+    private let version: HTTPVersion
     private var context: ChannelHandlerContext?
     /// Called when it can be written to again.
     var onWritable: () -> Void = {}
-    /// Whether the whole answer is on its way to the client, which is closed behind it.
+    /// Whether no more of the answer comes: all of it is on its way to the client, which is closed
+    /// behind it, or it has broken off.
     private var isOver = false
 
-    init(client: ChannelHandlerContext) {
+    init(client: ChannelHandlerContext, version: HTTPVersion) {
         self.client = client
+        self.version = version
     }
 
     var isWritable: Bool { context?.channel.isWritable ?? false }
@@ -46,8 +50,12 @@ final class PlainServer: ChannelInboundHandler {
     // MARK: To the client
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard !isOver else { return }
         switch unwrapInboundIn(data) {
         case .head(var head):
+            // An old server's answer is as long as its connection. To a client that knows of chunks its
+            // end is one, so that an answer that breaks off shows.
+            if version == .http1_1 { head.version = version }
             for name in ["connection", "keep-alive", "upgrade"] { head.headers.remove(name: name) }
             head.headers.add(name: "Connection", value: "close")
             answer(.head(head))
@@ -87,6 +95,12 @@ final class PlainServer: ChannelInboundHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        // What ends by an error has no end, though it may look like one: of an answer over TLS that
+        // is as long as its connection, anybody on the way can cut something off.
+        if !isOver {
+            isOver = true
+            client.close(promise: nil)
+        }
         context.close(promise: nil)
     }
 }
