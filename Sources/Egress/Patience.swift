@@ -5,6 +5,8 @@ package import NIOCore
 package struct Patience: Sendable {
     /// For a client to say where it wants to go, however slowly it speaks.
     package var head = TimeAmount.seconds(15)
+    /// For the addresses of a name.
+    package var resolving = TimeAmount.seconds(10)
     /// For a server to answer a connection, at each of its addresses.
     package var connection = TimeAmount.seconds(15)
     /// For a server to prove who it is.

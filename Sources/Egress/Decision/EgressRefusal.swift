@@ -5,6 +5,8 @@ package import Policy
 package enum EgressRefusal: Error, Hashable, Sendable {
     /// What there can be no answer to in time; its value is what cannot be done then.
     package enum Step: String, Sendable {
+        case resolving = "resolved"
+        case connecting = "connected to"
         case handshake = "spoken to over TLS"
     }
 

@@ -35,6 +35,11 @@ package final class EgressProxy: Sendable {
     /// Serves connections to `listener`, a listening socket that is the proxy's from now on.
     package func start(on listener: CInt) async throws {
         let channel = try await ServerBootstrap(group: group)
+            .serverChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(AcceptPause())
+                }
+            }
             .childChannelOption(.autoRead, value: false)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
