@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package import JSON
 
-/// `--secret NAME` or `--secret NAME=HOST:PORT/HEADER`, as the API takes it.
+/// `--secret NAME`, `--secret NAME=HOST:PORT/HEADER` or `--secret NAME=https://HOST:PORT/HEADER`, as
+/// the API takes it.
 package enum SecretOption {
     /// What is malformed the daemon refuses, by name.
     package static func member(_ text: String) -> JSONValue {

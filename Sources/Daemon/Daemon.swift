@@ -98,6 +98,7 @@ struct Daemon {
             ),
             reachable: configuration.reachable,
             secrets: configuration.secrets,
+            tls: configuration.tls,
             logger: logger
         )
         runner = database.map { [runs] in

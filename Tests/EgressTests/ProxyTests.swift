@@ -191,6 +191,9 @@ struct ProxyTests {
             #expect((1_000_000...6_000_000).contains(answer.count), "\(answer.count)")
             let after = try await site.talk(Self.get(site, "/"))
             #expect(after.hasPrefix("HTTP/1.1 403") && after.contains("used up"), "\(after)")
+            let lines = site.ledger.lines
+            #expect(lines.count == 2 && lines[0].count == 1 && lines[0].reason == nil, "\(lines)")
+            #expect(lines[1].count == 2 && lines[1].reason?.contains("used up") == true, "\(lines)")
         }
     }
 

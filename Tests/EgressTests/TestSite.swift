@@ -4,6 +4,7 @@ import NIOConcurrencyHelpers
 import NIOCore
 import NIOHTTP1
 import NIOPosix
+import NIOSSL
 import Policy
 
 @testable import Egress
@@ -25,8 +26,11 @@ final class TestSite: Sendable {
     static func with<Value>(
         rules: [String] = ["site.test:*"],
         names: [String: [String]] = ["site.test": ["127.0.0.1"]],
+        resolver: (any NameResolver)? = nil,
         exceptions: [String] = ["127.0.0.1"],
         limitBytes: UInt64 = 1 << 40,
+        tls: NIOSSLContext? = nil,
+        patience: Patience = Patience(),
         headers: (Int) throws -> [HeaderRule] = { _ in [] },
         _ body: (TestSite) async throws -> Value
     ) async throws -> Value {
@@ -36,6 +40,8 @@ final class TestSite: Sendable {
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     let pipeline = channel.pipeline.syncOperations
+                    try pipeline.addHandler(Cut())
+                    if let tls { try pipeline.addHandler(NIOSSLServerHandler(context: tls)) }
                     try pipeline.configureHTTPServerPipeline()
                     try pipeline.addHandler(Pages(seen))
                 }
@@ -48,7 +54,8 @@ final class TestSite: Sendable {
                 exceptions: exceptions.compactMap { EgressException($0) }
             ),
             ledger: ledger,
-            resolver: Names(names)
+            resolver: resolver ?? Names(names),
+            patience: patience
         )
         let proxy = EgressProxy(
             dialer: dialer,
@@ -87,8 +94,8 @@ final class TestSite: Sendable {
         try? await server.close()
     }
 
-    /// Sends bytes to the proxy, and answers everything that comes until the connection ends.
-    func talk(_ bytes: [UInt8], patience: TimeAmount = .seconds(20)) async throws -> [UInt8] {
+    /// Connects to the proxy.
+    func open() async throws -> Conversation {
         let answer = Self.group.next().makePromise(of: [UInt8].self)
         let channel = try await ClientBootstrap(group: Self.group)
             .channelInitializer { channel in
@@ -97,15 +104,46 @@ final class TestSite: Sendable {
                 }
             }
             .connect(host: "127.0.0.1", port: proxyPort).get()
-        // One that is closed at once says so by its answer.
-        try? await channel.writeAndFlush(ByteBuffer(bytes: bytes))
-        let timer = channel.eventLoop.scheduleTask(in: patience) { channel.close(promise: nil) }
-        defer { timer.cancel() }
-        return try await answer.futureResult.get()
+        return Conversation(channel: channel, answer: answer.futureResult)
+    }
+
+    /// Sends bytes to the proxy, and answers everything that comes until the connection ends.
+    func talk(_ bytes: [UInt8], patience: TimeAmount = .seconds(20)) async throws -> [UInt8] {
+        try await open().talk(bytes, patience: patience)
     }
 
     func talk(_ text: String) async throws -> String {
         String(decoding: try await talk(Array(text.utf8)), as: UTF8.self)
+    }
+}
+
+/// A connection to a proxy.
+struct Conversation {
+    let channel: any Channel
+    /// Everything that comes until its end.
+    let answer: EventLoopFuture<[UInt8]>
+
+    /// Sends bytes, and answers everything that came when the connection has ended.
+    func talk(_ bytes: [UInt8], patience: TimeAmount = .seconds(20)) async throws -> [UInt8] {
+        // One that is closed at once says so by its answer.
+        try? await channel.writeAndFlush(ByteBuffer(bytes: bytes))
+        let timer = channel.eventLoop.scheduleTask(in: patience) { channel.close(promise: nil) }
+        defer { timer.cancel() }
+        return try await answer.get()
+    }
+
+    /// Sends one byte after the other, until all are sent or the connection ends; answers how many
+    /// that were.
+    func drip(_ bytes: [UInt8], every interval: TimeAmount) async throws -> Int {
+        let rest = NIOLockedValueBox(bytes[...])
+        let task = channel.eventLoop.scheduleRepeatedTask(initialDelay: .zero, delay: interval) {
+            [channel] task in
+            guard let byte = rest.withLockedValue({ $0.popFirst() }) else { return task.cancel() }
+            channel.writeAndFlush(ByteBuffer(bytes: [byte]), promise: nil)
+        }
+        defer { task.cancel() }
+        _ = try await answer.get()
+        return bytes.count - rest.withLockedValue { $0.count }
     }
 }
 
@@ -138,7 +176,11 @@ private struct Names: NameResolver {
 
     init(_ names: [String: [String]]) { self.names = names }
 
-    func addresses(of name: String, on eventLoop: any EventLoop) -> EventLoopFuture<[IPAddress]> {
+    func addresses(
+        of name: String,
+        by deadline: NIODeadline,
+        on eventLoop: any EventLoop
+    ) -> EventLoopFuture<[IPAddress]> {
         guard let texts = names[name] else {
             return eventLoop.makeFailedFuture(EgressRefusal.unresolved(.name(name), "unknown"))
         }
@@ -161,12 +203,21 @@ private final class Collector: ChannelInboundHandler {
 
     func channelInactive(context: ChannelHandlerContext) { answer.succeed(bytes) }
 
+    /// Also of one that never was connected.
+    func handlerRemoved(context: ChannelHandlerContext) { answer.succeed(bytes) }
+
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         context.close(promise: nil)
     }
 }
 
-/// `/bytes/N` answers N bytes, `/endless` never ends, all else says hello and what was sent.
+/// Ends a connection below TLS, without a word of it.
+private final class Cut: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+}
+
+/// `/bytes/N` answers N bytes, `/endless` never ends, `/cut` breaks off, `/head` has too long a head,
+/// `/moved` is elsewhere, all else says hello and what was sent.
 private final class Pages: ChannelInboundHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias OutboundOut = HTTPServerResponsePart
@@ -192,6 +243,11 @@ private final class Pages: ChannelInboundHandler {
 
     private func answer(_ context: ChannelHandlerContext) {
         let piece = ByteBuffer(repeating: UInt8(ascii: "x"), count: 65_536)
+        if uri == "/cut" { return cut(context, piece) }
+        if uri == "/head" {
+            return move(context, ["X": String(repeating: "x", count: 1 << 20)])
+        }
+        if uri == "/moved" { return move(context, ["Location": "https://elsewhere.test/"]) }
         context.write(
             wrapOutboundOut(.head(HTTPResponseHead(version: .http1_1, status: .ok))),
             promise: nil
@@ -218,6 +274,24 @@ private final class Pages: ChannelInboundHandler {
         let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
         context.writeAndFlush(wrapOutboundOut(.body(.byteBuffer(piece)))).whenSuccess {
             bound.value.0.more(bound.value.1, piece)
+        }
+    }
+
+    private func move(_ context: ChannelHandlerContext, _ headers: HTTPHeaders) {
+        var head = HTTPResponseHead(version: .http1_1, status: .found, headers: headers)
+        head.headers.add(name: "Content-Length", value: "0")
+        context.write(wrapOutboundOut(.head(head)), promise: nil)
+        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+    }
+
+    /// An answer as long as its connection, which is ended without TLS's own end.
+    private func cut(_ context: ChannelHandlerContext, _ piece: ByteBuffer) {
+        let head = HTTPResponseHead(version: .http1_0, status: .ok)
+        context.write(wrapOutboundOut(.head(head)), promise: nil)
+        let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
+        context.writeAndFlush(wrapOutboundOut(.body(.byteBuffer(piece)))).whenSuccess {
+            let below = try? bound.value.pipeline.syncOperations.context(handlerType: Cut.self)
+            below?.close(promise: nil)
         }
     }
 }

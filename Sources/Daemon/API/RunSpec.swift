@@ -76,9 +76,7 @@ struct RunSpec: Decodable, Sendable {
             }
         }
         secrets = try body.value("secrets") ?? []
-        guard Set(secrets.map(\.noted)).count == secrets.count else {
-            throw APIError.invalid("'secrets' names one twice")
-        }
+        try SecretSpec.check(secrets)
         witness = try Self.witness(body)
         budget = try body.value("budget")
         key = try body.value("key")

@@ -4,11 +4,19 @@ internal import Policy
 
 /// A secret that a run asks for, by name: as a file, or in a header that only the proxy writes.
 struct SecretSpec: Decodable, Sendable {
+    /// A header, and the place whose plain requests get it.
+    struct Target: Sendable {
+        var header: String
+        var place: Authority
+        /// Whether those requests are sent on over TLS.
+        var isOverTLS: Bool
+    }
+
     private static let keys = ["name", "header", "to"]
 
     var name: String
-    /// The header and the place whose plain requests get it; nil for a file.
-    var header: (name: String, place: Authority)?
+    /// Where the proxy writes it; nil for a file.
+    var target: Target?
 
     init(from decoder: any Decoder) throws {
         let body = try decoder.strictContainer("a secret", Self.keys)
@@ -19,18 +27,18 @@ struct SecretSpec: Decodable, Sendable {
         let header: String? = try body.value("header")
         let place: String? = try body.value("to")
         switch (header, place) {
-        case (nil, nil): self.header = nil
-        case (let header?, let place?): self.header = try Self.header(header, place, name)
+        case (nil, nil): target = nil
+        case (let header?, let place?): target = try Self.target(header, place, name)
         default:
             throw APIError.invalid("the secret '\(name)' needs both of 'header' and 'to', or none")
         }
     }
 
-    private static func header(
+    private static func target(
         _ header: String,
-        _ place: String,
+        _ text: String,
         _ name: String
-    ) throws(APIError) -> (String, Authority) {
+    ) throws(APIError) -> Target {
         let isToken = header.utf8.allSatisfy { byte in
             (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte)
                 || byte == 45 || byte == 95
@@ -41,15 +49,43 @@ struct SecretSpec: Decodable, Sendable {
         else {
             throw .invalid("the secret '\(name)': '\(header.prefix(32))' is no header for it")
         }
+        let scheme = ["https://", "http://"].first { text.hasPrefix($0) }
+        let place = text.utf8.dropFirst(scheme?.utf8.count ?? 0)
         do throws(EgressRefusal) {
-            return (header, try Authority(place.utf8, defaultPort: nil))
+            return Target(
+                header: header,
+                place: try Authority(place, defaultPort: nil),
+                isOverTLS: scheme == "https://"
+            )
         } catch {
-            throw .invalid("the secret '\(name)': 'to' is '\(place)': \(error)")
+            throw .invalid("the secret '\(name)': 'to' is '\(text)': \(error)")
+        }
+    }
+
+    /// Refuses what cannot be meant: the same secret twice, two in one header, and a place that is
+    /// spoken to over TLS for one header and without for another.
+    static func check(_ secrets: [SecretSpec]) throws(APIError) {
+        guard Set(secrets.map(\.noted)).count == secrets.count else {
+            throw .invalid("'secrets' names one twice")
+        }
+        var known: [Authority: [Target]] = [:]
+        for target in secrets.compactMap(\.target) {
+            for other in known[target.place] ?? [] {
+                guard other.isOverTLS == target.isOverTLS else {
+                    throw .invalid("'secrets': \(target.place) is named with https:// and without")
+                }
+                guard other.header.lowercased() != target.header.lowercased() else {
+                    throw .invalid("'secrets': two are for \(target.header) of \(target.place)")
+                }
+            }
+            known[target.place, default: []].append(target)
         }
     }
 
     /// As it is written down: never what it is.
     var noted: String {
-        header.map { "\(name) as \($0.name) to \($0.place)" } ?? name
+        guard let target else { return name }
+        let scheme = target.isOverTLS ? "https://" : ""
+        return "\(name) as \(target.header) to \(scheme)\(target.place)"
     }
 }

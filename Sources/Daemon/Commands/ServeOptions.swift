@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import ArgumentParser
 internal import DockerAPI
-internal import Glibc
-internal import Kernel
+internal import Egress
 internal import Policy
 internal import Spawner
 
@@ -103,6 +102,14 @@ struct ServeOptions: ParsableArguments {
     )
     var secrets: String?
 
+    @Option(
+        help: """
+            A file with certificates of authorities, in PEM, to trust beside the machine's where the \
+            proxy speaks TLS for a run: to https:// places of secrets.
+            """
+    )
+    var egressCA: String?
+
     @Flag(help: "Log every run.")
     var verbose = false
 
@@ -139,6 +146,13 @@ struct ServeOptions: ParsableArguments {
         }
         _ = try missingLayers()
         _ = try exceptions()
+        _ = try serverTLS()
+    }
+
+    private func serverTLS() throws -> ServerTLS {
+        do throws(ServerTLS.Refusal) { return try ServerTLS(authorities: egressCA) } catch {
+            throw ValidationError("--egress-ca: \(error)")
+        }
     }
 
     private func exceptions() throws -> [EgressException] {
@@ -205,6 +219,7 @@ struct ServeOptions: ParsableArguments {
                 path: secrets ?? Place.environment("CREDENTIALS_DIRECTORY"),
                 isFromSystemd: secrets == nil
             ),
+            tls: try serverTLS(),
             isVerbose: verbose,
             missingLayers: try missingLayers()
         )
@@ -242,55 +257,9 @@ struct Configuration: Sendable {
     var reachable: [EgressException]
     /// Where secrets for runs are.
     var secrets: SecretDirectory
+    /// Whom the proxy trusts where it speaks TLS.
+    var tls: ServerTLS
     var isVerbose: Bool
     /// Layers to leave out. Never set but in control runs.
     var missingLayers: [Layer]
-}
-
-/// Where things are on this machine.
-struct Place {
-    var state: String
-    var profiles: String
-    var initProgram: String
-    var memoryBytes: UInt64
-
-    static func environment(_ name: String) -> String? {
-        guard let value = getenv(name), value.pointee != 0 else { return nil }
-        return String(cString: value)
-    }
-
-    static func find() -> Place {
-        // A process can always read its own link; without /proc nothing here works anyway.
-        let program = (try? KernelFile.link("/proc/self/exe")) ?? "/usr/bin/sandboxd-daemon"
-        let directory = String(program[..<(program.lastIndex(of: "/") ?? program.startIndex)])
-        return Place(
-            state: stateDirectory(),
-            profiles: profileDirectory(beside: directory),
-            initProgram: directory + "/sandboxd-init",
-            memoryBytes: memoryBytes()
-        )
-    }
-
-    private static func stateDirectory() -> String {
-        let shared = "/var/lib/sandboxd/state"
-        if access(shared, W_OK) == 0 { return shared }
-        let home = environment("HOME") ?? "/tmp"
-        return (environment("XDG_STATE_HOME") ?? home + "/.local/state") + "/sandboxd"
-    }
-
-    /// `profiles/` beside the program, in a directory above it (a build directory in a checkout),
-    /// or the system's.
-    private static func profileDirectory(beside directory: String) -> String {
-        var above = directory[...]
-        while !above.isEmpty {
-            let candidate = above + "/profiles"
-            if access(candidate + "/code.yaml", R_OK) == 0 { return String(candidate) }
-            above = above[..<(above.lastIndex(of: "/") ?? above.startIndex)]
-        }
-        return "/etc/sandboxd/profiles"
-    }
-
-    private static func memoryBytes() -> UInt64 {
-        UInt64(sysconf(Int32(_SC_PHYS_PAGES))) * UInt64(sysconf(Int32(_SC_PAGESIZE)))
-    }
 }

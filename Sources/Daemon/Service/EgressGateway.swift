@@ -25,7 +25,7 @@ struct EgressGateway: Gateway {
         let dialer = Dialer(
             policy: EgressPolicy(rules: egress.allow, exceptions: exceptions),
             ledger: EgressLedger(limitBytes: egress.bytes),
-            resolver: SystemResolver(threads: NIOThreadPool.singleton)
+            resolver: SystemResolver()
         )
         proxy = EgressProxy(
             dialer: dialer,

@@ -25,6 +25,8 @@ actor RunService {
     /// Addresses of no public network that runs may reach all the same.
     private nonisolated let reachable: [EgressException]
     private nonisolated let secrets: SecretDirectory
+    /// How secrets go to places that are to be spoken to over TLS.
+    private nonisolated let tls: ServerTLS
     private let logger: Logger
     private var admission: Admission
     private var going: [AttemptID: Sandbox] = [:]
@@ -40,8 +42,10 @@ actor RunService {
         disk: DiskGuard,
         reachable: [EgressException],
         secrets: SecretDirectory,
+        tls: ServerTLS,
         logger: Logger
     ) {
+        self.tls = tls
         self.reachable = reachable
         self.secrets = secrets
         self.ledger = ledger
@@ -175,7 +179,7 @@ actor RunService {
         for secret in secrets {
             try APIError.refusing { () throws(PolicyError) in try policy.check(secret: secret.name)
             }
-            guard let (_, place) = secret.header else { continue }
+            guard let place = secret.target?.place else { continue }
             let rules = policy.network.open?.allow ?? []
             guard rules.contains(where: { $0.allows(place.host, port: place.port) }) else {
                 throw .invalid(
@@ -193,9 +197,8 @@ actor RunService {
         var headers: [HeaderRule] = []
         do throws(SecretDirectory.Refusal) {
             for secret in wanted {
-                if let (name, place) = secret.header {
-                    let value = try secrets.header(secret.name)
-                    headers.append(HeaderRule(place: place, name: name, value: value))
+                if let target = secret.target {
+                    headers.append(try header(secret.name, for: target))
                 } else {
                     request.files.append(
                         InputFile(
@@ -210,6 +213,21 @@ actor RunService {
             throw .secret(error)
         }
         return headers
+    }
+
+    private nonisolated func header(
+        _ secret: String,
+        for target: SecretSpec.Target
+    ) throws(SecretDirectory.Refusal) -> HeaderRule {
+        if target.isOverTLS {
+            do throws(ServerTLS.Refusal) { try tls.load() } catch { throw .noTLS(secret, error) }
+        }
+        return HeaderRule(
+            place: target.place,
+            name: target.header,
+            value: try secrets.header(secret),
+            tls: target.isOverTLS ? tls : nil
+        )
     }
 
     /// Runs it to its end. Cancelling the task cancels the run.

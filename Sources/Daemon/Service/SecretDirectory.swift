@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+internal import Egress
 internal import Kernel
 
 /// The operator's secrets for jobs: a file each, in a directory that only the daemon can read
@@ -20,6 +21,7 @@ struct SecretDirectory: Sendable {
         case noDirectory(String)
         case unusable(String, path: String, PrivateFile.Refusal)
         case noHeader(String)
+        case noTLS(String, ServerTLS.Refusal)
 
         var description: String {
             switch self {
@@ -30,6 +32,8 @@ struct SecretDirectory: Sendable {
             case .noHeader(let name):
                 "the secret '\(name)' cannot be put into a header: it is empty, or has line breaks or "
                     + "control characters in it"
+            case .noTLS(let name, let why):
+                "the secret '\(name)' cannot be sent over TLS: \(why)"
             }
         }
     }

@@ -12,7 +12,7 @@ package final class EgressLedger: Sendable {
         package var place: String
         /// The rule that allowed it; nil for what was denied.
         package var rule: String?
-        /// Why not, when it was not.
+        /// Why not, when it was not: the last time.
         package var reason: String?
         /// How often it was asked for.
         package var count: Int
@@ -65,16 +65,20 @@ package final class EgressLedger: Sendable {
         )
     }
 
-    /// Counts bytes of an allowed connection; false when there are more than may be.
+    /// Counts bytes of an allowed connection; false when there are more than may be, and then a line
+    /// says so.
     func count(_ place: Authority, sent: Int = 0, received: Int = 0) -> Bool {
-        state.withLockedValue { state in
+        let (isAllowed, isFirst) = state.withLockedValue { state in
+            let wasExhausted = state.bytes > limitBytes
             var key = Key(place: "\(place)", isAllowed: true)
             if state.lines[key] == nil { key.place = "" }
             state.lines[key]?.sentBytes += UInt64(sent)
             state.lines[key]?.receivedBytes += UInt64(received)
             state.bytes += UInt64(sent) + UInt64(received)
-            return state.bytes <= limitBytes
+            return (state.bytes <= limitBytes, !wasExhausted)
         }
+        if !isAllowed, isFirst { refused(place, .exhausted(limitBytes: limitBytes)) }
+        return isAllowed
     }
 
     private func note(_ wanted: Key, rule: String?, reason: String?) {
@@ -94,6 +98,7 @@ package final class EgressLedger: Sendable {
                 )
             }
             state.lines[key]?.count += 1
+            state.lines[key]?.reason = reason
         }
     }
 }

@@ -35,6 +35,11 @@ package final class EgressProxy: Sendable {
     /// Serves connections to `listener`, a listening socket that is the proxy's from now on.
     package func start(on listener: CInt) async throws {
         let channel = try await ServerBootstrap(group: group)
+            .serverChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(AcceptPause())
+                }
+            }
             .childChannelOption(.autoRead, value: false)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
@@ -88,18 +93,5 @@ package final class EgressProxy: Sendable {
                 FirstByte(dialer: dialer, headers: headers)
             )
         }
-    }
-}
-
-/// A header that the proxy puts into plain requests to one place, so that the sandbox never sees it.
-package struct HeaderRule: Sendable {
-    package let place: Authority
-    package let name: String
-    package let value: String
-
-    package init(place: Authority, name: String, value: String) {
-        self.place = place
-        self.name = name
-        self.value = value
     }
 }

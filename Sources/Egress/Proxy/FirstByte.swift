@@ -8,8 +8,6 @@ internal import NIOHTTP1
 final class FirstByte: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = ByteBuffer
 
-    private static let patience = TimeAmount.seconds(15)
-
     private let dialer: Dialer
     private let headers: [HeaderRule]
     private var timer: Scheduled<Void>?
@@ -22,7 +20,9 @@ final class FirstByte: ChannelInboundHandler, RemovableChannelHandler {
 
     func channelActive(context: ChannelHandlerContext) {
         let channel = context.channel
-        timer = context.eventLoop.scheduleTask(in: Self.patience) { channel.close(promise: nil) }
+        timer = context.eventLoop.scheduleTask(in: dialer.patience.head) {
+            channel.close(promise: nil)
+        }
         context.read()
         context.fireChannelActive()
     }

@@ -5,6 +5,8 @@ internal import NIOHTTP1
 struct ForwardedHead {
     let place: Authority
     let head: HTTPRequestHead
+    /// What it is sent on over; nil sends it as it is.
+    let tls: ServerTLS?
 
     /// What is between a client and its proxy, and not for the server (RFC 9110, section 7.6.1).
     private static let hopByHop = [
@@ -12,7 +14,8 @@ struct ForwardedHead {
         "proxy-authorization", "te", "trailer", "upgrade", "expect", "http2-settings",
     ]
 
-    /// Understands a request to a proxy: its target is a whole URL (RFC 9112, section 3.2.2).
+    /// Understands a request to a proxy: its target is a whole URL (RFC 9112, section 3.2.2). When
+    /// a header for its place goes over TLS, so does the request.
     init(_ request: HTTPRequestHead, headers rules: [HeaderRule]) throws(EgressRefusal) {
         let scheme = "http://"
         guard request.uri.lowercased().hasPrefix(scheme) else {
@@ -27,15 +30,22 @@ struct ForwardedHead {
         var path = end.map { String(request.uri[$0...]) } ?? "/"
         if !path.hasPrefix("/") { path = "/" + path }
 
+        let given = rules.filter { [place] in $0.place == place }
+        // Its answer is the request itself (RFC 9110, section 9.3.8).
+        guard given.isEmpty || request.method != .TRACE else {
+            throw .echo(place)
+        }
+        tls = given.compactMap(\.tls).first
         var headers = request.headers
         let named = request.headers[canonicalForm: "connection"].map(String.init)
         for name in Self.hopByHop + named { headers.remove(name: name) }
         // What the request says elsewhere about its host is not believed.
-        headers.replaceOrAdd(name: "Host", value: Self.host(place))
+        headers.replaceOrAdd(
+            name: "Host",
+            value: Self.host(place, defaultPort: tls == nil ? 80 : 443)
+        )
         headers.add(name: "Connection", value: "close")
-        for rule in rules where rule.place == place {
-            headers.replaceOrAdd(name: rule.name, value: rule.value)
-        }
+        for rule in given { headers.replaceOrAdd(name: rule.name, value: rule.value) }
         head = HTTPRequestHead(
             version: .http1_1,
             method: request.method,
@@ -44,7 +54,7 @@ struct ForwardedHead {
         )
     }
 
-    private static func host(_ place: Authority) -> String {
-        place.port == 80 ? "\(place.host)" : "\(place)"
+    private static func host(_ place: Authority, defaultPort: UInt16) -> String {
+        place.port == defaultPort ? "\(place.host)" : "\(place)"
     }
 }

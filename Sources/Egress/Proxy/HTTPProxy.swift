@@ -22,6 +22,8 @@ final class HTTPProxy: ChannelInboundHandler, RemovableChannelHandler {
     private let codec: [any RemovableChannelHandler]
     private let isDone: () -> Void
     private var state = State.head
+    /// Whether the end of the request has come.
+    private var isWhole = false
     /// A read that waits until the server can be written to.
     private var isReadPending = false
 
@@ -50,10 +52,20 @@ final class HTTPProxy: ChannelInboundHandler, RemovableChannelHandler {
                 forward(context, head)
             }
         case .connecting(var parts):
-            parts.append(unwrapInboundIn(data))
+            guard let part = ofRequest(unwrapInboundIn(data)) else { return }
+            parts.append(part)
             state = .connecting(parts)
-        case .plain(let server): server.send(unwrapInboundIn(data))
+        case .plain(let server):
+            if let part = ofRequest(unwrapInboundIn(data)) { server.send(part) }
         }
+    }
+
+    /// The part, when it is one of the one request that a connection is for. What is behind it nobody
+    /// has looked at, and it goes nowhere.
+    private func ofRequest(_ part: HTTPServerRequestPart) -> HTTPServerRequestPart? {
+        guard !isWhole else { return nil }
+        if case .end = part { isWhole = true }
+        return part
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
@@ -141,12 +153,28 @@ final class HTTPProxy: ChannelInboundHandler, RemovableChannelHandler {
         }
         state = .connecting([.head(forwarded.head)])
         let ledger = dialer.ledger
-        let server = PlainServer(client: context)
+        let server = PlainServer(client: context, version: head.version)
+        server.onSilence = { [unowned self] in
+            if ledger.isExhausted {
+                return refuse(context, EgressRefusal.exhausted(limitBytes: ledger.limitBytes))
+            }
+            let refusal = EgressRefusal.unconnected(
+                forwarded.place.host,
+                "it ended the connection without an answer"
+            )
+            ledger.refused(forwarded.place, refusal)
+            refuse(context, refusal)
+        }
         let bound = NIOLoopBound((self, context, server), eventLoop: context.eventLoop)
-        dialer.connect(to: forwarded.place, on: context.eventLoop) { channel in
+        dialer.connect(
+            to: forwarded.place,
+            over: forwarded.tls,
+            for: context.channel
+        ) { channel in
             channel.eventLoop.makeCompletedFuture {
                 let pipeline = channel.pipeline.syncOperations
-                try pipeline.addHandler(ByteMeter(forwarded.place, ledger))
+                // What goes over the network counts, below TLS.
+                try pipeline.addHandler(ByteMeter(forwarded.place, ledger), position: .first)
                 try pipeline.addHTTPClientHandlers(leftOverBytesStrategy: .dropBytes)
                 try pipeline.addHandler(bound.value.2)
             }
@@ -190,6 +218,7 @@ final class HTTPProxy: ChannelInboundHandler, RemovableChannelHandler {
         let status: HTTPResponseStatus =
             switch error {
             case EgressRefusal.malformed: .badRequest
+            case EgressRefusal.late: .gatewayTimeout
             case let refusal as EgressRefusal: refusal.isDenial ? .forbidden : .badGateway
             default: .badGateway
             }

@@ -45,7 +45,7 @@ final class Relay: ChannelDuplexHandler {
         let (job, server) = pair(for: place, dialer.ledger)
         let half = NIOLoopBound(server, eventLoop: context.eventLoop)
         let bound = NIOLoopBound((context, job, then), eventLoop: context.eventLoop)
-        dialer.connect(to: place, on: context.eventLoop) { channel in
+        dialer.connect(to: place, for: context.channel) { channel in
             channel.eventLoop.makeCompletedFuture {
                 try channel.pipeline.syncOperations.addHandler(half.value)
             }
@@ -82,6 +82,9 @@ final class Relay: ChannelDuplexHandler {
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
+        // When an address does not answer, this stands on the next one's channel already by the time
+        // that the first one's lets go of it.
+        guard self.context === context else { return }
         self.context = nil
         partner = nil
     }

@@ -134,6 +134,7 @@ final class SOCKS5: ChannelInboundHandler, RemovableChannelHandler {
             dialer.ledger.refused(nil, .malformed(error.description))
             return end(context, .denied)
         }
+        isDone()
         state = .connecting
         let place = Authority(host: host, port: port)
         Relay.connect(to: place, by: dialer, for: context) { self.connected(context, $0) }
@@ -146,7 +147,6 @@ final class SOCKS5: ChannelInboundHandler, RemovableChannelHandler {
             end(context, isDenied ? .denied : .unreachable)
         case .success(nil): state = .over
         case .success(let relay?):
-            isDone()
             reply(context, .done)
             state = .tunnel
             guard relay.stand(behind: self, context) else { return }

@@ -74,8 +74,9 @@ struct RunCommand: ParsableCommand {
         name: .customLong("secret"),
         help: ArgumentHelp(
             "A secret of the daemon's: NAME as the file .secrets/NAME; NAME=HOST:PORT/HEADER in that "
-                + "header of plain requests to there, unseen by the sandbox. Can be repeated. The "
-                + "profile says what may be asked for.",
+                + "header of plain requests to there, unseen by the sandbox, and with "
+                + "NAME=https://HOST:PORT/HEADER the proxy sends those on over TLS. Can be "
+                + "repeated. The profile says what may be asked for.",
             valueName: "name"
         )
     )

@@ -140,6 +140,43 @@ struct GatewayTests {
         scene.daemon.stop()
     }
 
+    @Test("a WebSocket goes through a tunnel; asked for in a plain request it is not one")
+    func webSocket() throws {
+        let scene = try Scene()
+        let report = try scene.run(
+            """
+            head = (b'Upgrade: websocket\\r\\nConnection: Upgrade\\r\\nSec-WebSocket-Version: 13\\r\\n'
+                b'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\\r\\n\\r\\n')
+            def ask(first, second=None):
+                with socket.create_connection(('127.0.0.1', 3128), 20) as s:
+                    s.sendall(first)
+                    stream = s.makefile('rb')
+                    print(stream.readline().decode().strip())
+                    if second is None: return
+                    while stream.readline() != b'\\r\\n': pass
+                    s.sendall(second)
+                    print(stream.readline().decode().strip())
+                    while stream.readline() != b'\\r\\n': pass
+                    print(stream.read(7))
+            ask(b'CONNECT site.test:PORT HTTP/1.1\\r\\n\\r\\n',
+                b'GET /socket HTTP/1.1\\r\\nHost: site.test\\r\\n' + head)
+            ask(b'GET http://site.test:PORT/socket HTTP/1.1\\r\\n' + head)
+            ask(b'CONNECT other.test:PORT HTTP/1.1\\r\\n\\r\\n')
+            """
+        )
+        #expect(
+            report.text == """
+                HTTP/1.1 200 Connection established
+                HTTP/1.1 101 Switching Protocols
+                b'\\x81\\x05hello'
+                HTTP/1.1 200 OK
+                HTTP/1.1 403 Forbidden
+                """,
+            "\(report.json)"
+        )
+        scene.daemon.stop()
+    }
+
     @Test("the sandbox has no interface, route or resolver but its loopback and the proxy there")
     func nothingElse() throws {
         let scene = try Scene()

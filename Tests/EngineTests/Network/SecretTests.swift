@@ -11,8 +11,10 @@ struct SecretTests {
         let server: WebServer
         let secrets: String
 
-        init() throws {
-            server = try WebServer()
+        /// Without a certificate, the server is a plain one.
+        init(_ certificate: String? = nil) throws {
+            let certificates = try Certificates()
+            server = try WebServer(certificate.map(certificates.server))
             let installation = try Installation.shared.get()
             secrets = try installation.makeDirectory() + "/secrets"
             let profiles = try NetworkProfile.make(
@@ -39,7 +41,7 @@ struct SecretTests {
             }
             daemon = try TestDaemon([
                 "--profiles", profiles, "--egress-to", "site.test=127.0.0.1",
-                "--secrets", secrets, "--verbose",
+                "--secrets", secrets, "--verbose", "--egress-ca", certificates.authority,
             ])
         }
 
@@ -84,6 +86,62 @@ struct SecretTests {
         scene.daemon.stop()
     }
 
+    @Test(
+        "a plain request of the job's goes on over TLS, with the secret that only the server sees"
+    )
+    func overTLS() throws {
+        let scene = try Scene("site")
+        let port = scene.server.port
+        let answer = try scene.run(
+            """
+            import urllib.request
+            url = 'http://site.test:\(port)/'
+            print(len(urllib.request.urlopen(url + 'header/X-Token').read()))
+            print(urllib.request.urlopen(url).read().decode())
+            """,
+            [["name": "token", "header": "X-Token", "to": .string("https://site.test:\(port)")]]
+        )
+        let report = Report(json: try answer.json)
+        #expect(report.text == "21\nhost site.test:\(port), from 127.0.0.1", "\(answer.text)")
+        let line = try #require(report.json["network"]?.elements.first)
+        #expect(line["allowed"]?.bool == true && line["count"]?.int == 2)
+        #expect(!answer.text.contains(Self.secret) && !scene.daemon.log.contains(Self.secret))
+        scene.daemon.stop()
+    }
+
+    @Test(
+        "a server that does not prove who it is gets nothing, and the run is told why",
+        arguments: [
+            ("expired", "has expired"), ("other", "for another host"),
+            ("address", "for another host"), ("selfmade", "no authority"),
+            (nil, "handshake failed"),
+        ]
+    )
+    func untrusted(certificate: String?, why: String) throws {
+        let scene = try Scene(certificate)
+        let port = scene.server.port
+        let answer = try scene.run(
+            """
+            import urllib.error, urllib.request
+            try: print(urllib.request.urlopen('http://site.test:\(port)/').read())
+            except urllib.error.HTTPError as e: print(e.code, e.read().decode())
+            """,
+            [["name": "token", "header": "X-Token", "to": .string("https://site.test:\(port)")]]
+        )
+        let report = Report(json: try answer.json)
+        #expect(report.text.hasPrefix("502 sandboxd: site.test"), "\(answer.text)")
+        #expect(report.text.contains(why), "\(report.text)")
+        let lines = report.json["network"]?.elements ?? []
+        #expect(
+            lines.contains {
+                $0["allowed"]?.bool == false && $0["reason"]?.text?.contains(why) == true
+            },
+            "\(lines)"
+        )
+        #expect(!answer.text.contains(Self.secret) && !scene.daemon.log.contains(Self.secret))
+        scene.daemon.stop()
+    }
+
     @Test("what cannot be given is refused before the start, by its name, and never told")
     func refused() throws {
         let scene = try Scene()
@@ -98,6 +156,23 @@ struct SecretTests {
             ([["name": "token", "header": "Host", "to": .string(place)]], 400, "no header"),
             ([["name": "token", "header": "X"]], 400, "both"),
             ([["name": "token"], ["name": "token"]], 400, "twice"),
+            (
+                [["name": "token", "header": "X", "to": "https://site.test"]], 400,
+                "port is missing"
+            ),
+            ([["name": "token", "header": "X", "to": "ftp://site.test:21"]], 400, "names no host"),
+            (
+                [
+                    ["name": "token", "header": "X", "to": .string(place)],
+                    ["name": "open", "header": "x", "to": .string(place)],
+                ], 400, "two are for x"
+            ),
+            (
+                [
+                    ["name": "token", "header": "X", "to": .string(place)],
+                    ["name": "token", "header": "Y", "to": .string("https://" + place)],
+                ], 400, "with https:// and without"
+            ),
         ]
         for (secrets, status, words) in cases {
             let answer = try scene.run("print('ran')", secrets)

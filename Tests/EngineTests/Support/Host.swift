@@ -59,6 +59,13 @@ enum Host {
         return 0..<0
     }()
 
+    /// An address of this host that is no loopback.
+    static let address: String? = {
+        // A host without the program has none that we know of.
+        let text = (try? Program.run(["hostname", "-I"]))?.text ?? ""
+        return text.split { $0 == " " || $0 == "\n" }.first { $0.contains(".") }.map(String.init)
+    }()
+
     /// Whether cgroups are v2 only.
     static let hasUnifiedCgroups = access("/sys/fs/cgroup/cgroup.controllers", R_OK) == 0
 

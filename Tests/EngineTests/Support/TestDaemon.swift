@@ -22,18 +22,25 @@ final class TestDaemon {
     /// Everything it has said.
     var log: String { program.errorsSoFar + String(decoding: program.outputSoFar, as: UTF8.self) }
 
-    /// Starts it with further options and waits until it answers.
+    /// Starts it with further options and waits until it answers. With `nameServer`, its resolver asks
+    /// that one and no other, which only root can arrange.
     init(
         _ options: [String] = [],
         environment: [String: String] = [:],
-        directory: String? = nil
+        directory: String? = nil,
+        nameServer: NameServer? = nil
     ) throws {
         let installation = try Installation.shared.get()
         let place = try directory ?? installation.makeDirectory()
         self.directory = place
         socket = place + "/s"
         api = API(socket: socket)
-        program = try Self.start(options, environment: environment, directory: place)
+        program = try Self.start(
+            options,
+            environment: environment,
+            directory: place,
+            nameServer: nameServer
+        )
         let (api, program) = (api, program)
         let answers = Host.waits(upTo: .seconds(30)) {
             if program.ends(within: .zero) { return true }
@@ -63,7 +70,8 @@ final class TestDaemon {
     static func start(
         _ options: [String],
         environment: [String: String] = [:],
-        directory: String
+        directory: String,
+        nameServer: NameServer? = nil
     ) throws -> Program {
         let installation = try Installation.shared.get()
         var arguments =
@@ -83,7 +91,7 @@ final class TestDaemon {
         let raised = ["sh", "-c", "ulimit -Sn \"$(ulimit -Hn)\"; exec \"$@\"", "sh"]
         let variables = installation.environment.merging(["HOME": directory]) { $1 }
         return try Program(
-            raised + arguments + options,
+            (nameServer?.words ?? []) + raised + arguments + options,
             environment: variables.merging(environment) { $1 },
             directory: directory
         )
