@@ -71,6 +71,6 @@ struct TaskFollower: Sendable {
 
     private static func hasEnded(_ state: String) -> Bool {
         guard let word = JSONParser.parse(Array(state.utf8))?["state"]?.text else { return true }
-        return !["ready", "delayed", "running"].contains(word)
+        return !["ready", "delayed", "awaiting_approval", "running"].contains(word)
     }
 }

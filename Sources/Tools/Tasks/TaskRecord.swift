@@ -32,7 +32,7 @@ struct TaskRecord {
 
     /// Whether nothing more comes after this state.
     static func isEnd(_ state: String) -> Bool {
-        !["ready", "delayed", "running"].contains(state)
+        !["ready", "delayed", "awaiting_approval", "running"].contains(state)
     }
 
     /// Waits until the task has ended; what it writes meanwhile goes to `printer`.

@@ -17,7 +17,7 @@ struct TasksCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Those of one state: ready, delayed, running, succeeded, failed, cancelled, dead, "
+            "Those of one state: ready, delayed, awaiting_approval, running, succeeded, failed, cancelled, dead, "
                 + "rejected or expired.",
             valueName: "state"
         )
