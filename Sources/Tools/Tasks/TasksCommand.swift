@@ -17,8 +17,8 @@ struct TasksCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Those of one state: ready, delayed, awaiting_approval, running, succeeded, failed, cancelled, dead, "
-                + "rejected or expired.",
+            "Those of one state: ready, delayed, awaiting_approval, running, succeeded, failed, "
+                + "cancelled, dead, rejected or expired.",
             valueName: "state"
         )
     )
