@@ -82,7 +82,7 @@ struct AdmissionTests {
     @Test("after a thousand runs the daemon has the descriptors, threads and cgroups it began with")
     func flat() throws {
         let daemon = try TestDaemon()
-        let run = Run(["true"]).limited(["memory_bytes": 33_554_432])
+        let run = Run(["true"], profile: Host.probeProfile).limited(["memory_bytes": 33_554_432])
         func rounds(_ count: Int) throws {
             let connections = try (0..<8).map { _ in try HTTPConnection(daemon.socket) }
             let body = try run.json.bytes

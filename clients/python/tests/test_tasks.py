@@ -12,7 +12,7 @@ import pytest
 from support.asking import CLIENTS, Asker
 from support.waiting import eventually
 
-from sandboxd import ConnectionLost, GaveUp, OutputPiece, RequestRefused, Sandbox, TaskChanged
+from sandboxd import GaveUp, OutputPiece, RequestRefused, Sandbox, TaskChanged
 from sandboxd.canary import inside
 
 
