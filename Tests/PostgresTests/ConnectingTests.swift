@@ -98,14 +98,14 @@ import Testing
         defer { withExtendedLifetime(silent) {} }
         let directory = try Database.directory()
         var session = Session()
-        session.connectDeadline = .milliseconds(300)
-        session.patience = .seconds(5)
+        session.connectDeadline = .seconds(1)
+        session.patience = .seconds(30)
         let target = try Database.target(
             "host=127.0.0.1,\(directory) port=\(silent.port),5432 sslmode=disable"
         )
         let client = Client(target, session: session, on: try Database.loop.get())
         try await Database.withClient(client) { client in
-            let rows = try await client.query(.one, deadline: .seconds(5))
+            let rows = try await client.query(.one, deadline: .seconds(30))
             #expect(try rows.only().int("one") == 1)
         }
     }
