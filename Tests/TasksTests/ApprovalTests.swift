@@ -159,6 +159,17 @@ struct ApprovalTests {
         }
     }
 
+    @Test("one that waits for a word has no shadow that would run without")
+    func shadow() async throws {
+        try await Self.with { connection in
+            _ = try await connection.rows(
+                "SELECT sandboxd.set_canary('code', '{\"percent\": 0, \"shadow\": true}')"
+            )
+            try await Self.enqueue(connection)
+            #expect(try await connection.value(Self.states) == "awaiting_approval")
+        }
+    }
+
     @Test("one that waits for a word can be cancelled")
     func cancelled() async throws {
         try await Self.with { connection in

@@ -289,7 +289,8 @@ END
 $$;
 
 -- Puts a shadow beside each of these tasks that goes to the host, when its profile's canary wants one:
--- the same task for a sandbox, tried once, at the expense of the budget 'shadow'.
+-- the same task for a sandbox, tried once, at the expense of the budget 'shadow'. One that waits for an
+-- approval gets none.
 CREATE FUNCTION sandboxd.add_shadows(p_tasks bigint[]) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -306,6 +307,8 @@ BEGIN
         JOIN sandboxd.lanes l ON l.lane = t.lane AND l.pool = 'host'
         JOIN sandboxd.canaries c ON c.profile = t.profile AND c.shadow
         WHERE t.task_id = ANY (p_tasks) AND NOT t.is_pinned
+            -- Nobody has approved of what would run here (0010-approvals.sql).
+            AND NOT sandboxd.is_held(t.task_id)
     ), made AS (
         INSERT INTO sandboxd.tasks (task_id, lane, profile, rank, max_attempts, deadline_at, cpu_ms,
             memory_mib_s, wall_ms, egress_bytes, memory_mib, spec, is_pinned)
