@@ -34,10 +34,11 @@ class Lease:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How an attempt ended, and what it used."""
+    """How an attempt ended, and what the task's budget pays for it."""
 
     verdict: str
     exit_code: int | None = None
+    #: What another budget has paid is left out here, and told in the report.
     cpu_ms: int = 0
     memory_mib_s: int = 0
     wall_ms: int = 0

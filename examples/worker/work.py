@@ -9,27 +9,26 @@ Cancelling ends what runs.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import os
-import signal
+import json
 import time
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from leases import Lease, Outcome
+from program import OUTPUT_LIMIT, Ended, run
 from sandboxd import AsyncSandbox, SandboxdError
 from sandboxd.canary import inside
 
-OUTPUT_LIMIT = 64 << 10
-#: Seconds between a polite end and a hard one.
-GRACE = 5.0
+#: Bytes of a sandboxed command's report, which has its output in it.
+REPORT_LIMIT = 64 << 20
 
 
 @dataclass(frozen=True)
 class Canary:
     """Which share of the direct commands runs in a sandbox, and how."""
 
+    #: Or `stored`: what `sandboxd canary set` says of the profile, asked anew for each task.
     percent: str
     profile: str
     program: str = "sandboxd"
@@ -39,11 +38,19 @@ class Canary:
 
 
 async def perform(lease: Lease, canary: Canary, sandbox: AsyncSandbox) -> Outcome:
-    """Does what the task says, and answers how it ended."""
+    """Does what the task says, and answers how it ended.
+
+    Cancelling it once ends what runs; a second time would cut that short.
+    """
     argv = [str(word) for word in lease.spec["argv"]]
     if "tool" in lease.spec:
         return await _tool(sandbox, str(lease.spec["tool"]), argv, lease.spec)
-    return await _command(str(lease.task_id), argv, canary)
+    # First of all: who cannot know where a task belongs runs it nowhere.
+    if canary.percent == "stored":
+        percent = (await sandbox.canary(canary.profile)).percent
+    else:
+        percent = Decimal(canary.percent)
+    return await _command(str(lease.task_id), argv, canary, percent)
 
 
 async def _tool(
@@ -52,81 +59,58 @@ async def _tool(
     try:
         result = await sandbox.run(profile, argv, files=spec.get("files", {}), artifacts=False)
     except (SandboxdError, ValueError) as error:
-        return Outcome("engine_error", report={"error": {"message": str(error)}})
-    peak = (result.usage.memory_peak_bytes or 0) >> 20
-    return Outcome(
-        verdict=result.verdict,
-        exit_code=result.exit_code,
-        cpu_ms=int(result.usage.cpu_ms),
-        memory_mib_s=int(peak * result.usage.wall_ms / 1000),
-        wall_ms=int(result.usage.wall_ms),
-        egress_bytes=result.usage.egress_bytes,
-        report=dict(result.raw),
-    )
+        return _not_done(str(error))
+    return _sandboxed(result.verdict, result.exit_code, dict(result.raw))
 
 
-async def _command(task_id: str, argv: list[str], canary: Canary) -> Outcome:
+async def _command(task_id: str, argv: list[str], canary: Canary, percent: Decimal) -> Outcome:
     """Runs the command by `sandboxd run --canary`, which is the command itself for the others."""
+    is_inside = inside(task_id, percent)
     command = [canary.program, "run", "--profile", canary.profile, "--quiet"]
-    command += ["--canary", canary.percent, "--task-id", task_id]
+    command += ["--canary", f"{percent:.2f}", "--task-id", task_id]
     if canary.socket is not None:
         command += ["--socket", canary.socket]
+    if is_inside:
+        # The exit status alone is 125 for a verdict as well as for a daemon that is not there.
+        command.append("--json")
+    limit = REPORT_LIMIT if is_inside else OUTPUT_LIMIT
     started = time.monotonic()
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        "--",
-        *argv,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,
-    )
-    assert process.stdout is not None and process.stderr is not None
-    work = asyncio.gather(_kept(process.stdout), _kept(process.stderr), process.wait())
-    try:
-        output, errors, status = await asyncio.wait_for(work, canary.timeout)
-    except asyncio.TimeoutError:
-        return Outcome("wall_time", wall_ms=int(canary.timeout * 1000))
-    finally:
-        await _end(process)
-    is_inside = inside(task_id, float(canary.percent))
-    verdict = _verdict(status, is_inside)
+    ended = await run([*command, "--", *argv], canary.timeout, limit)
+    wall_ms = int((time.monotonic() - started) * 1000)
+    if ended is None:
+        return Outcome("wall_time", wall_ms=0 if is_inside else wall_ms)
+    if is_inside:
+        return _reported(ended)
+    verdict = "ok" if ended.status == 0 else "exit" if ended.status > 0 else "signal"
     return Outcome(
         verdict,
-        exit_code=status if verdict in ("ok", "exit") else None,
-        wall_ms=int((time.monotonic() - started) * 1000),
+        exit_code=ended.status if ended.status >= 0 else None,
+        wall_ms=wall_ms,
         report={
             "verdict": verdict,
-            "sandboxed": is_inside,
-            "stdout": output.decode("utf-8", "replace"),
-            "stderr": errors.decode("utf-8", "replace"),
+            "sandboxed": False,
+            "stdout": ended.output.decode("utf-8", "replace"),
+            "stderr": ended.errors.decode("utf-8", "replace"),
         },
     )
 
 
-def _verdict(status: int, is_inside: bool) -> str:
-    if status == 0:
-        return "ok"
-    if status < 0:
-        return "signal"
-    # Of a sandboxed command, 125 says that sandboxd failed: the queue tries it again.
-    return "engine_error" if is_inside and status == 125 else "exit"
+def _reported(ended: Ended) -> Outcome:
+    try:
+        report = json.loads(ended.output)
+    except ValueError:
+        return _not_done(ended.errors.decode("utf-8", "replace").strip())
+    return _sandboxed(report["verdict"], report["exit_code"], {**report, "sandboxed": True})
 
 
-async def _kept(stream: asyncio.StreamReader) -> bytes:
-    """Reads to the end, and keeps the beginning."""
-    kept = b""
-    while piece := await stream.read(OUTPUT_LIMIT):
-        kept += piece[: OUTPUT_LIMIT - len(kept)]
-    return kept
+def _sandboxed(verdict: str, exit_code: int | None, report: dict[str, Any]) -> Outcome:
+    """A run in a sandbox is a direct run, whose own budget has paid: this one pays nothing more."""
+    if verdict == "cancelled":
+        # Not by us, or nobody would read this: the daemon was stopped, or the run alone.
+        verdict = "engine_error"
+    return Outcome(verdict, exit_code, report=report)
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """Ends the command and all of its session, when it has not ended by itself."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        if process.returncode is not None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(process.wait(), GRACE)
+def _not_done(why: str) -> Outcome:
+    """What sandboxd could not do, the queue tries again."""
+    return Outcome("engine_error", report={"error": {"message": why}})

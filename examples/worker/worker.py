@@ -28,6 +28,22 @@ T = TypeVar("T")
 log = logging.getLogger("worker")
 
 
+class Attempt:
+    """A lease, and the asyncio task that does what it says."""
+
+    def __init__(self, lease: Lease, doing: asyncio.Task[Outcome]) -> None:
+        self.lease = lease
+        self.doing = doing
+        #: The verdict to settle it with when it was cancelled; None while nobody has.
+        self.ended_as: str | None = None
+
+    def end(self, verdict: str) -> None:
+        """Cancels it, once: a second time would hit it while it ends what runs."""
+        if self.ended_as is None:
+            self.ended_as = verdict
+            self.doing.cancel()
+
+
 class HostWorker:
     """What this worker holds, and how long it may.
 
@@ -43,9 +59,8 @@ class HostWorker:
         self._room = room
         self._canary = canary
         self._sandbox = sandbox
-        self._working: dict[tuple[int, int], tuple[Lease, asyncio.Task[None]]] = {}
-        #: Leases that somebody wants to end.
-        self._unwanted: set[tuple[int, int]] = set()
+        #: With what settles each afterwards, which nobody cancels.
+        self._working: dict[tuple[int, int], tuple[Attempt, asyncio.Task[None]]] = {}
         #: Why an attempt could not be settled.
         self._failure: Exception | None = None
         #: One statement at a time.
@@ -76,12 +91,11 @@ class HostWorker:
 
     async def _beat(self, worker: int) -> float:
         """Beats, ends what is to end, and answers when the beat was sent."""
-        leases = [lease for lease, _ in self._working.values()]
+        leases = [attempt.lease for attempt, _ in self._working.values()]
         sent = time.monotonic()
         for key in await self._ask(self._queue.beat(worker, self._ttl, leases)):
             if key in self._working:
-                self._unwanted.add(key)
-                self._working[key][1].cancel()
+                self._working[key][0].end("cancelled")
         return sent
 
     async def _lease(self, worker: int) -> None:
@@ -90,15 +104,17 @@ class HostWorker:
             return
         for lease in await self._ask(self._queue.lease(worker, room)):
             log.info("task %d: begins", lease.task_id)
-            self._working[lease.key] = lease, asyncio.create_task(self._work(lease))
+            doing = asyncio.create_task(perform(lease, self._canary, self._sandbox))
+            attempt = Attempt(lease, doing)
+            self._working[lease.key] = attempt, asyncio.create_task(self._settle(attempt))
 
-    async def _work(self, lease: Lease) -> None:
+    async def _settle(self, attempt: Attempt) -> None:
+        lease = attempt.lease
         try:
-            outcome = await perform(lease, self._canary, self._sandbox)
+            outcome = await attempt.doing
         except asyncio.CancelledError:
-            # Who stops gives the task back, and that attempt does not count. Of a lease that is
-            # lost, the queue knows by its fence.
-            outcome = Outcome("cancelled" if lease.key in self._unwanted else "snoozed")
+            # Of a lease that is lost, the queue knows by its fence.
+            outcome = Outcome(attempt.ended_as or "snoozed")
         except Exception as error:
             log.exception("task %d", lease.task_id)
             outcome = Outcome("engine_error", report={"error": {"message": str(error)}})
@@ -110,7 +126,6 @@ class HostWorker:
             self._failure = error
         finally:
             del self._working[lease.key]
-            self._unwanted.discard(lease.key)
 
     async def _ask(self, statement: Awaitable[T]) -> T:
         """Asks the database; an answer that takes too long is none, for our leases run out."""
@@ -118,20 +133,24 @@ class HostWorker:
             return await asyncio.wait_for(statement, self._ttl / 4)
 
     async def _end_all(self) -> None:
-        """Ends all that goes on. What the queue cannot hear of it, its next sweep finds out."""
-        tasks = [task for _, task in self._working.values()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        # One that was cancelled before it began has taken nothing away.
-        self._working.clear()
+        """Ends all that goes on, and settles it; what has ended already, as it has ended.
+
+        Who stops gives tasks back, and those attempts do not count. What the queue cannot hear of
+        it, its next sweep finds out.
+        """
+        working = list(self._working.values())
+        for attempt, _ in working:
+            attempt.end("snoozed")
+        await asyncio.gather(*(settling for _, settling in working), return_exceptions=True)
 
 
 async def main() -> None:
     """Reads the command line, and works until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(description="Does tasks of the pool host.")
     parser.add_argument("--database", required=True, metavar="TARGET")
-    parser.add_argument("--canary", default="0", metavar="PERCENT", help="of commands, by task id")
+    parser.add_argument(
+        "--canary", default="0", metavar="PERCENT", help="of commands, by task id; or 'stored'"
+    )
     parser.add_argument("--profile", default="code", metavar="NAME", help="of sandboxed commands")
     parser.add_argument("--socket", metavar="PATH", help="the daemon's socket")
     parser.add_argument("--program", default="sandboxd", metavar="PATH", help="the command line")

@@ -57,12 +57,12 @@ def canary() -> None:
         pytest.skip("this build of sandboxd has no 'run --canary'")
 
 
-def enqueue(**spec: Any) -> int:
+def enqueue(budget: str = "default", **spec: Any) -> int:
     """Puts a task into the pool of host tasks by SQL, as an application would."""
     with psycopg.connect(DATABASE) as connection:
         row = connection.execute(
-            "SELECT sandboxd.enqueue('code', %s::jsonb, p_pool => 'host')",
-            (psycopg.types.json.Json(spec),),
+            "SELECT sandboxd.enqueue('code', %s::jsonb, %s, p_pool => 'host')",
+            (psycopg.types.json.Json(spec), budget),
         ).fetchone()
     assert row is not None
     return int(row[0])
@@ -79,6 +79,22 @@ def test_a_tool_is_called_by_the_client(
     assert task.result.receipt.clean and task.result.profile == "code"
     bad = sandbox.wait(enqueue(argv=["sh", "-c", "exit 5"], tool="code"), timeout=60)
     assert (bad.state, bad.verdict, bad.exit_code) == ("failed", "exit", 5)
+
+
+def test_a_tool_is_paid_once(
+    worker: Callable[..., subprocess.Popen[bytes]], sandbox: Sandbox
+) -> None:
+    worker()
+    name = uuid.uuid4().hex
+    sandbox.set_budget(name, period="total")
+    task_id = enqueue(name, argv=["python3", "-c", "sum(range(3_000_000))"], tool="code")
+    assert sandbox.wait(task_id, timeout=60).state == "succeeded"
+    units = sandbox.budget(name).units
+    # The budget `default` has paid: the run in the sandbox is a direct one.
+    used = {unit: units[unit].used for unit in ("cpu_ms", "memory_mib_s", "wall_ms", "runs")}
+    assert used == {"cpu_ms": 0, "memory_mib_s": 0, "wall_ms": 0, "runs": 1}
+    direct = sandbox.task(task_id).result
+    assert direct is not None and direct.usage.cpu_ms > 0
 
 
 def test_cancelling_a_task_ends_its_tool(
@@ -159,3 +175,13 @@ def test_a_share_of_the_commands_is_sandboxed(
         expected = "sandboxed\n" if inside(str(task.task_id), 50) else "on the host"
         assert report["stdout"] == expected
         assert report["sandboxed"] == inside(str(task.task_id), 50)
+
+
+def test_a_sandboxed_command_that_was_ended_for_a_cap_is_not_tried_again(
+    worker: Callable[..., subprocess.Popen[bytes]], canary: None, sandbox: Sandbox
+) -> None:
+    # Of a profile whose canary was never set, every task goes to the sandbox.
+    worker("--canary", "stored", "--profile", "code")
+    task = sandbox.wait(enqueue(argv=["yes"]), timeout=120)
+    assert (task.state, task.verdict, task.attempts_counted) == ("failed", "output", 1)
+    assert task.attempts[0].raw["report"]["sandboxed"]

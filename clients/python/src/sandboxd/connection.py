@@ -16,6 +16,9 @@ from .events import Place
 
 T = TypeVar("T")
 
+#: Milliseconds that one poll takes at most; the kernel's argument is an int.
+LONGEST_POLL = 2**31 - 1
+
 
 class Connection:
     """A connection that asks one thing. Closing it cancels the run that it waits for."""
@@ -36,7 +39,8 @@ class Connection:
         while True:
             wanted = select.POLLIN | (select.POLLOUT if self._unsent else 0)
             self._poll.register(self._socket, wanted)
-            ready = self._poll.poll(math.ceil(self._deadline.left() * 1000))
+            left = math.ceil(self._deadline.left() * 1000)
+            ready = self._poll.poll(min(left, LONGEST_POLL))
             try:
                 if ready and ready[0][1] & ~select.POLLOUT:
                     return self._socket.recv(READ_BYTES)
