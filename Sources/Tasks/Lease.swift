@@ -65,6 +65,8 @@ package struct Completion: Sendable {
         /// Counters of a cgroup that outlived its daemon.
         case cgroup
         case heartbeat
+        /// Of a lease that came in an answer that was lost: nothing ran.
+        case unheard
     }
 
     package var key: LeaseKey

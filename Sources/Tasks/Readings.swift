@@ -60,15 +60,6 @@ extension TaskQueue {
         """
     )
 
-    private static let lastReportStatement = Statement(
-        "last_report",
-        """
-        SELECT a.report AS json FROM sandboxd.task_attempts a
-        JOIN sandboxd.tasks t ON t.task_id = a.task_id AND t.state <> 0
-        WHERE a.task_id = $1::bigint ORDER BY a.fence DESC LIMIT 1
-        """
-    )
-
     private static let depthStatement = Statement(
         "queue_depth",
         """
@@ -93,14 +84,27 @@ extension TaskQueue {
         """
     )
 
-    /// An attempt's id begins with its time, which spares the history of other days.
+    /// An attempt's id begins with its time, which spares the history of other days. One that
+    /// begins with a time that is yet to come was made otherwise, and is looked for everywhere.
     private static let attemptStatement = Statement(
         "read_attempt",
         """
         SELECT a.report AS json FROM sandboxd.task_attempts a
         WHERE a.attempt_id = $1::uuid
-            AND a.finished_at >= to_timestamp($2::bigint / 1000.0) - interval '1 day'
+            AND a.finished_at >= CASE
+                WHEN to_timestamp($2::bigint / 1000.0) > now() + interval '1 day' THEN '-infinity'
+                ELSE to_timestamp($2::bigint / 1000.0) - interval '1 day' END
         LIMIT 1
+        """
+    )
+
+    private static let endingStatement = Statement(
+        "task_ending",
+        """
+        SELECT sandboxd.state_word(t.state) AS state, t.verdict, (
+                SELECT a.report FROM sandboxd.task_attempts a WHERE a.task_id = t.task_id
+                ORDER BY a.fence DESC LIMIT 1) AS report
+        FROM sandboxd.tasks t WHERE t.task_id = $1::bigint AND t.state <> 0
         """
     )
 
@@ -145,6 +149,17 @@ extension TaskQueue {
         "SELECT sandboxd.set_budget($1, $2::jsonb)"
     )
 
+    /// How a task ended.
+    package struct Ending: Sendable, Hashable {
+        /// One of the states that are final.
+        package let state: String
+        /// Of the last attempt; nil when no attempt ended it.
+        package let verdict: String?
+        /// Of the last attempt, JSON; nil when nobody who saw it has lived to tell (the lease was
+        /// lost), or when nothing ran.
+        package let report: String?
+    }
+
     /// The report of an attempt that has ended, by its id of 32 hex digits; nil when there is none.
     package func report(ofAttempt id: String) async throws(TaskError) -> String? {
         let milliseconds = UInt64(id.prefix(12), radix: 16) ?? 0
@@ -170,9 +185,17 @@ extension TaskQueue {
         try await json(Self.stateStatement, [String(id)])
     }
 
-    /// The report of the last attempt of a task that has ended.
-    package func lastReport(of id: Int) async throws(TaskError) -> String? {
-        try await json(Self.lastReportStatement, [String(id)])
+    /// How a task ended; nil when it has not, or there is none.
+    package func ending(of id: Int) async throws(TaskError) -> Ending? {
+        let rows = try await ask(watch, Self.endingStatement, [String(id)])
+        return try Self.reading { () throws(PostgresError) in
+            guard let row = rows.first else { return nil }
+            return Ending(
+                state: try row.text("state"),
+                verdict: try row.optionalText("verdict"),
+                report: try row.optionalText("report")
+            )
+        }
     }
 
     /// How many tasks are where.

@@ -137,14 +137,14 @@ enum Statements {
         "publish",
         """
         INSERT INTO sandboxd.profiles AS p
-            (profile, cpu_ms, wall_ms, memory_mib, egress_bytes, approval)
-        VALUES ($1, $2::bigint, $3::bigint, $4::bigint, $5::bigint, $6)
+            (profile, cpu_ms, wall_ms, memory_mib, egress_bytes, approval, swap_bytes)
+        VALUES ($1, $2::bigint, $3::bigint, $4::bigint, $5::bigint, $6, $7::bigint)
         ON CONFLICT (profile) DO UPDATE SET cpu_ms = excluded.cpu_ms, wall_ms = excluded.wall_ms,
             memory_mib = excluded.memory_mib, egress_bytes = excluded.egress_bytes,
-            approval = excluded.approval, changed_at = now()
-        WHERE (p.cpu_ms, p.wall_ms, p.memory_mib, p.egress_bytes, p.approval::text)
+            approval = excluded.approval, swap_bytes = excluded.swap_bytes, changed_at = now()
+        WHERE (p.cpu_ms, p.wall_ms, p.memory_mib, p.egress_bytes, p.approval::text, p.swap_bytes)
             <> (excluded.cpu_ms, excluded.wall_ms, excluded.memory_mib, excluded.egress_bytes,
-                excluded.approval::text)
+                excluded.approval::text, excluded.swap_bytes)
         """
     )
 }

@@ -21,7 +21,18 @@ extension TaskQueue {
     )
     private static let setStatement = Statement(
         "set_canary",
-        "SELECT sandboxd.set_canary($1, $2::jsonb) AS moved"
+        "SELECT sandboxd.set_canary($1, $2::jsonb)"
+    )
+    private static let rebucketStatement = Statement(
+        "rebucket",
+        "SELECT is_left FROM sandboxd.rebucket()"
+    )
+    private static let movedStatement = Statement(
+        "canary_moved",
+        """
+        SELECT coalesce(sum(moved), 0)::bigint AS moved FROM sandboxd.canary_moves
+        WHERE profile = $1
+        """
     )
     private static let countStatement = Statement(
         "count_canary",
@@ -46,8 +57,10 @@ extension TaskQueue {
         WHERE tripped_at IS NOT NULL ORDER BY profile
         """
     )
-    /// One pass over all that waits, however much that is.
-    private static let rebucketDeadline = Duration.seconds(120)
+    /// How many thousands of waiting tasks are looked at before who sets a percentage is answered.
+    private static let movesOfSetter = 2000
+    /// The same for one round of upkeep, which has other things to do: less than two seconds.
+    private static let movesOfUpkeep = 40
 
     /// A canary that was taken back by itself.
     package struct Trip: Sendable {
@@ -74,15 +87,29 @@ extension TaskQueue {
         try await json(Self.reportStatement, [profile, String(hours)])
     }
 
-    /// Changes what `settings`, JSON, names; answers how many waiting tasks changed their pool.
+    /// Changes what `settings`, JSON, names; answers how many waiting tasks have changed pools.
+    ///
+    /// With the first of many short statements the change stands, and from then on no lease takes a
+    /// task by what was before; the others move what waits. What they leave, upkeep moves.
     package func setCanary(_ profile: String, _ settings: String) async throws(TaskError) -> Int {
-        let rows = try await ask(
-            watch,
-            Self.setStatement,
-            [profile, settings],
-            within: Self.rebucketDeadline
-        )
+        _ = try await ask(watch, Self.setStatement, [profile, settings])
+        // Refused or lost, it is no reason to call the change refused: upkeep goes on.
+        try? await moveWaiting(atMost: Self.movesOfSetter)
+        let rows = try await ask(watch, Self.movedStatement, [profile])
         return try Self.reading { () throws(PostgresError) in try rows.only().int("moved") }
+    }
+
+    /// Moves what waits to where it belongs by now, in so many statements that are short each, or
+    /// fewer when nothing is left or the task is cancelled.
+    private func moveWaiting(atMost steps: Int) async throws(TaskError) {
+        for _ in 0..<steps {
+            if Task.isCancelled { return }
+            let rows = try await ask(watch, Self.rebucketStatement, [])
+            let isLeft = try Self.reading { () throws(PostgresError) in
+                try rows.only().bool("is_left")
+            }
+            guard isLeft else { return }
+        }
     }
 
     /// Takes note of runs in sandboxes. `verdicts` is JSON: how many failed with which.
@@ -101,13 +128,14 @@ extension TaskQueue {
         _ = try await ask(watch, Self.noteStatement, [comparison])
     }
 
-    /// Compares tasks with their shadows, and takes back the share of canaries that have gone wrong
-    /// too often; answers these.
+    /// Compares tasks with their shadows, takes back the share of canaries that have gone wrong too
+    /// often, and moves what waits and belongs elsewhere by now; answers what was taken back.
     package func checkCanaries() async throws(TaskError) -> [Trip] {
         _ = try await ask(watch, Self.compareStatement, [])
-        return try Self.trips(
-            try await ask(watch, Self.checkStatement, [], within: Self.rebucketDeadline)
-        )
+        let trips = try Self.trips(try await ask(watch, Self.checkStatement, []))
+        // What was taken back must be told, whatever becomes of this; the next call goes on.
+        try? await moveWaiting(atMost: Self.movesOfUpkeep)
+        return trips
     }
 
     /// The canaries that were taken back and not set again since.

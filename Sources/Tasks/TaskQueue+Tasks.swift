@@ -58,7 +58,8 @@ extension TaskQueue {
     }
 
     /// Begins a direct run: its rows are written and its worst case is reserved. `spec` is JSON.
-    /// Answers nil for the fence when the key is known: then nothing was begun.
+    /// Answers nil for the fence when the key is known: then nothing was begun, and `ending(of:)`
+    /// says what became of the other. One that never began gives its key up to this.
     package func beginRun(
         worker: Int,
         attemptID: String,

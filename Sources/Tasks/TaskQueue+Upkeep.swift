@@ -52,12 +52,13 @@ extension TaskQueue {
         }
     }
 
-    /// Tells the database what a profile allows one attempt.
-    /// `approval` is never, required or egress.
+    /// Tells the database what a profile allows one attempt: memory and swap together, and how much
+    /// of that is swap. `approval` is never, required or egress.
     package func publish(
         profile: String,
         worstCase: Charge,
         memoryMiB: Int,
+        swapBytes: Int,
         approval: String
     ) async throws(TaskError) {
         _ = try await ask(
@@ -65,7 +66,7 @@ extension TaskQueue {
             Statements.publish,
             [
                 profile, String(worstCase.cpuMilliseconds), String(worstCase.wallMilliseconds),
-                String(memoryMiB), String(worstCase.egressBytes), approval,
+                String(memoryMiB), String(worstCase.egressBytes), approval, String(swapBytes),
             ]
         )
     }

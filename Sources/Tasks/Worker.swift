@@ -13,6 +13,9 @@ package actor Worker {
         case stopped
     }
 
+    /// No statement's answer comes later than that.
+    private static let answerLimit = Duration.seconds(60)
+
     private let queue: TaskQueue
     private let completer: Completer
     private let identity: Identity
@@ -24,6 +27,8 @@ package actor Worker {
     private var lastUsage: [LeaseKey: Charge] = [:]
     /// Leases that `settleUnheard` found once.
     private var suspects: Set<LeaseKey> = []
+    /// Those that it has settled, and when: an answer that gives one after all comes too late.
+    private var renounced: [LeaseKey: Instant] = [:]
     private var watchers: [@Sendable (State) -> Void] = []
 
     /// The present state.
@@ -168,8 +173,9 @@ package actor Worker {
             if error == .workerOver { carryOut(book.workerIsOver()) }
             throw error
         }
-        for lease in leases { carryOut(book.took(lease.key, at: sent)) }
-        return leases
+        let kept = leases.filter { renounced[$0.key] == nil }
+        for lease in kept { carryOut(book.took(lease.key, at: sent)) }
+        return kept
     }
 
     /// Begins a direct run; see `TaskQueue.beginRun`. With a fence it must be held, and settled.
@@ -195,7 +201,11 @@ package actor Worker {
             throw error
         }
         if let fence = begun.fence {
-            carryOut(book.took(LeaseKey(task: begun.task, fence: fence), at: sent))
+            let key = LeaseKey(task: begun.task, fence: fence)
+            guard renounced[key] == nil else {
+                throw .unavailable("its answer came so late that the run was given up: try again")
+            }
+            carryOut(book.took(key, at: sent))
         }
         return begun
     }
@@ -223,19 +233,30 @@ package actor Worker {
         return settlement
     }
 
-    /// Settles leases that the database gave this worker in an answer that never came: a connection was
-    /// lost on the way. Nothing ran. Otherwise the heartbeats would keep them for ever. One is taken
-    /// for such when two calls in a row find it; should its answer still come, the fence decides.
+    /// Settles leases that the database gave this worker in an answer that never came: a connection
+    /// was lost on the way. Nothing ran, and nothing will. Otherwise the heartbeats would keep them
+    /// for ever. One is taken for such when two calls in a row find it; should its answer still
+    /// come, it is not taken.
     package func settleUnheard() async throws(TaskError) -> [LeaseKey] {
         let worker = try registered()
         let before = Set(book.held)
         let unheard = try await queue.leases(of: worker).subtracting(before).subtracting(book.held)
         let overdue = unheard.intersection(suspects)
         suspects = unheard
+        let now = Instant.now
+        renounced = renounced.filter { $0.value.advanced(by: Self.answerLimit) > now }
         guard !overdue.isEmpty else { return [] }
+        for key in overdue { renounced[key] = now }
         _ = try await queue.settle(
             worker: worker,
-            overdue.map { Completion(key: $0, verdict: "engine_error", charge: Charge()) }
+            overdue.map {
+                Completion(
+                    key: $0,
+                    verdict: "engine_error",
+                    charge: Charge(),
+                    source: .unheard
+                )
+            }
         )
         return overdue.sorted { ($0.task, $0.fence) < ($1.task, $1.fence) }
     }

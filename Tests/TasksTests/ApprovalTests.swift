@@ -170,6 +170,30 @@ struct ApprovalTests {
         }
     }
 
+    @Test(
+        "a shadow that would need a word by its own budget is none",
+        arguments: [
+            (#"{"approval": "required"}"#, ""),
+            (#"{"approval": "egress"}"#, #","allow":["a.b:1"]"#),
+            (#"{"price_cpu_s": 1000, "approval_above_nanos": 900}"#, ""),
+        ]
+    )
+    func shadowBudget(settings: String, more: String) async throws {
+        try await Self.with(rule: "never") { connection in
+            _ = try await connection.rows(
+                "SELECT sandboxd.set_canary('code', '{\"percent\": 0, \"shadow\": true}')"
+            )
+            try await Self.enqueue(connection, more)
+            #expect(try await connection.value(Self.states) == "ready ready")
+            _ = try await connection.rows(
+                "SELECT sandboxd.set_budget('shadow', $1::jsonb)",
+                settings
+            )
+            try await Self.enqueue(connection, more)
+            #expect(try await connection.value(Self.states) == "ready ready ready")
+        }
+    }
+
     @Test("one that waits for a word can be cancelled")
     func cancelled() async throws {
         try await Self.with { connection in
@@ -183,7 +207,103 @@ struct ApprovalTests {
             let error = await failure { () throws(PostgresError) in
                 try await Self.decide(connection, "approved", digest)
             }
-            #expect("\(try #require(error))".contains("does not wait"))
+            #expect("\(try #require(error))".contains("was cancelled already, by nobody"))
+        }
+    }
+
+    @Test("one that is cancelled and brought back has all the time of its new request")
+    func askedAgain() async throws {
+        try await Self.with { connection in
+            try await Self.enqueue(connection)
+            _ = try await connection.rows("SELECT sandboxd.cancel(1)")
+            #expect(
+                try await connection.value("SELECT sandboxd.retry(1) AS value")
+                    == "awaiting_approval"
+            )
+            let requests = try await connection.value(
+                """
+                SELECT string_agg(coalesce(decision, 'open'), ' ' ORDER BY approval_id) AS value
+                FROM sandboxd.approvals
+                """
+            )
+            #expect(requests == "cancelled open")
+            // The time of the first is over; even if nobody had decided it, the second counts.
+            for decision in ["'cancelled'", "NULL"] {
+                _ = try await connection.rows(
+                    """
+                    UPDATE sandboxd.approvals SET expires_at = now() - interval '1 second',
+                        decision = \(decision) WHERE approval_id = 1
+                    """
+                )
+                #expect(
+                    try await connection.value("SELECT sandboxd.expire_approvals() AS value") == "0"
+                )
+                #expect(try await connection.value(Self.states) == "awaiting_approval")
+            }
+            let digest = try await Self.digest(connection)
+            #expect(try await Self.decide(connection, "approved", digest) == "ready")
+        }
+    }
+
+    @Test("one that is overdue ends, however many wait before it, and nothing else is touched")
+    func overdue() async throws {
+        try await Self.with { connection in
+            try await connection.script(
+                """
+                SELECT count(*) FROM sandboxd.enqueue_many((SELECT jsonb_agg(
+                    '{"profile":"code","spec":{"argv":["true"]}}'::jsonb)
+                    FROM generate_series(1, 1001)));
+                SELECT sandboxd.expire_approvals();
+                """,
+                deadline: .seconds(50)
+            )
+            // Who locks a row leaves his number in it.
+            let locked = """
+                SELECT (SELECT count(*) FROM sandboxd.task_held WHERE xmax <> 0)
+                    + (SELECT count(*) FROM sandboxd.approvals WHERE xmax <> 0) AS value
+                """
+            #expect(try await connection.value(locked) == "0")
+            _ = try await connection.rows(
+                """
+                UPDATE sandboxd.approvals SET expires_at = now() - interval '1 second'
+                WHERE task_id = 1001
+                """
+            )
+            #expect(
+                try await connection.value("SELECT sandboxd.expire_approvals() AS value") == "1"
+            )
+            let ended = try await connection.value(
+                """
+                SELECT string_agg(id || ' ' || status, ', ') AS value FROM sandboxd.task_queue
+                WHERE status <> 'awaiting_approval'
+                """
+            )
+            #expect(ended == "1001 expired")
+        }
+    }
+
+    @Test("who decides about one just now is not waited for by who ends those that are overdue")
+    func decidedMeanwhile() async throws {
+        try await TaskDatabase.with { database in
+            try await database.run(
+                """
+                UPDATE sandboxd.profiles SET approval = 'required' WHERE profile = 'code';
+                SELECT sandboxd.enqueue('code', '{"argv":["true"]}') FROM generate_series(1, 2);
+                UPDATE sandboxd.approvals SET expires_at = now() - interval '1 second';
+                """
+            )
+            try await database.withConnection { connection in
+                let expire = "SELECT sandboxd.expire_approvals() AS value"
+                _ = try await connection.rows("SET statement_timeout = '5s'")
+                let row = "FROM sandboxd.tasks WHERE task_id = 1 FOR NO KEY UPDATE"
+                try await database.holding(row) {
+                    let others = try await connection.value(expire)
+                    #expect(others == "1")
+                }
+                let rest = try await connection.value(expire)
+                #expect(rest == "1")
+                #expect(try await connection.value(Self.states) == "expired expired")
+            }
         }
     }
 

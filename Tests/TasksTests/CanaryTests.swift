@@ -47,6 +47,14 @@ struct CanaryTests {
         }
     }
 
+    /// Sets a canary, and moves all that waits.
+    private static func set(_ connection: Connection, _ settings: String) async throws {
+        _ = try await connection.rows("SELECT sandboxd.set_canary('code', $1::jsonb)", settings)
+        while try await connection.rows("SELECT is_left FROM sandboxd.rebucket()").only()
+            .bool("is_left")
+        {}
+    }
+
     @Test("what waits changes sides with the percentage, in its order, and comes back at 0")
     func moving() async throws {
         try await TaskDatabase.with { database in
@@ -67,21 +75,10 @@ struct CanaryTests {
                 let order = try await connection.value(
                     "SELECT string_agg(task_id::text, ' ' ORDER BY seq) AS value FROM sandboxd.task_ready"
                 )
-                _ = try await connection.rows(
-                    "SELECT sandboxd.set_canary('code', '{\"percent\": 0}')"
-                )
+                try await Self.set(connection, #"{"percent": 0}"#)
                 // The pinned one and the other profile's stay.
                 #expect(try await connection.value(Self.perPool) == "host 500, sandbox 2")
-                let delayed = try await connection.value(
-                    """
-                    SELECT l.pool AS value FROM sandboxd.task_delayed d
-                    JOIN sandboxd.lanes l ON l.lane = d.lane
-                    """
-                )
-                #expect(delayed == "host")
-                _ = try await connection.rows(
-                    "SELECT sandboxd.set_canary('code', '{\"percent\": 30}')"
-                )
+                try await Self.set(connection, #"{"percent": 30}"#)
                 let wanted = try await connection.value(
                     """
                     SELECT count(*) AS value FROM generate_series(1, 500) AS n
@@ -94,14 +91,23 @@ struct CanaryTests {
                     try await connection.value(Self.perPool)
                         == "host \(500 - inside), sandbox \(2 + inside)"
                 )
-                _ = try await connection.rows(
-                    "SELECT sandboxd.set_canary('code', '{\"percent\": \"100\"}')"
-                )
+                try await Self.set(connection, #"{"percent": "100"}"#)
                 #expect(try await connection.value(Self.perPool) == "sandbox 502")
                 let after = try await connection.value(
                     "SELECT string_agg(task_id::text, ' ' ORDER BY seq) AS value FROM sandboxd.task_ready"
                 )
                 #expect(after == order)
+                // What is delayed is placed when its time comes.
+                try await Self.set(connection, #"{"percent": 0}"#)
+                try await connection.script(
+                    """
+                    UPDATE sandboxd.task_delayed SET run_at = now() - interval '1 second';
+                    SELECT sandboxd.promote();
+                    """,
+                    deadline: .seconds(20)
+                )
+                #expect(try await connection.value(Self.perPool) == "host 501, sandbox 2")
+                try await Invariants.expectNone(connection)
             }
         }
     }
@@ -186,6 +192,60 @@ struct CanaryTests {
                 _ = try await queue.setCanary("big", #"{"percent": 50, "bound_percent": null}"#)
                 try await queue.countCanary("big", runs: 50, failed: 50, verdicts: "{}")
                 #expect(try await queue.checkCanaries().isEmpty)
+            }
+        }
+    }
+
+    private static func failing(_ count: Int) -> String {
+        """
+        INSERT INTO sandboxd.canary_counts (profile, runs, failed, verdicts)
+        SELECT 'code', 1, 1, '{"exit": 1}' FROM generate_series(1, \(count)) AS n
+        """
+    }
+
+    /// A daemon that is seldom asked writes down one run at a time.
+    @Test("a bound on thousands of runs is kept, however few a count has")
+    func longBound() async throws {
+        try await TaskDatabase.with { database in
+            try await database.withQueue { queue in
+                _ = try await queue.setCanary(
+                    "code",
+                    #"{"percent": 50, "bound_percent": 20, "bound_runs": 10000}"#
+                )
+                // Of ten thousand, 2000 may fail.
+                try await database.run(Self.failing(2000))
+                #expect(try await queue.checkCanaries().isEmpty)
+                try await database.run(Self.failing(1))
+                let trips = try await queue.checkCanaries()
+                #expect(trips.first?.why.contains("2001 of the last 2001 runs") == true)
+                #expect(trips.first?.why.contains("exit 2001") == true)
+                // The report is of all, as far back as it was asked.
+                let report = try #require(try await queue.canaryReport("code", hours: 1))
+                #expect(report.contains(#""runs" : 2001, "failed" : 2001"#), "\(report)")
+            }
+        }
+    }
+
+    @Test("of many counts, a bound reads as many as have its runs")
+    func window() async throws {
+        try await TaskDatabase.with { database in
+            try await database.run(
+                """
+                INSERT INTO sandboxd.canary_counts (profile, at, runs, failed, verdicts)
+                SELECT 'code', now() - n * interval '1 second', 10, n / 3000, '{}'
+                FROM generate_series(1, 5000) AS n
+                """
+            )
+            try await database.withConnection { connection in
+                for (runs, wanted) in [("25", "30 0"), ("10", "10 0"), ("NULL", "50000 2001")] {
+                    let seen = try await connection.value(
+                        """
+                        SELECT runs || ' ' || failed AS value
+                        FROM sandboxd.canary_failures('code', '-infinity', \(runs))
+                        """
+                    )
+                    #expect(seen == wanted)
+                }
             }
         }
     }

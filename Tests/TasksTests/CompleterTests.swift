@@ -34,9 +34,9 @@ struct CompleterTests {
                 ])
                 #expect(settled.values.allSatisfy { $0 == .settled(.succeeded) })
                 #expect(settled.count == 3)
-                let good = try await node.queue.lastReport(of: keys[0].task)
+                let good = try await node.queue.ending(of: keys[0].task)?.report
                 #expect(good == #"{"fine":true}"#)
-                let bad = try #require(try await node.queue.lastReport(of: keys[1].task))
+                let bad = try #require(try await node.queue.ending(of: keys[1].task)?.report)
                 #expect(bad.contains("the report could not be kept"))
                 #expect(bad.contains("json"))
             }

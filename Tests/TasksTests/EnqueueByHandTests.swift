@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Postgres
+import Tasks
 import Testing
 
 @Suite("Tasks that are enqueued with SQL by hand", .database, .timeLimit(.minutes(1)))
@@ -51,6 +52,59 @@ struct EnqueueByHandTests {
                     let error = await failure { () throws(PostgresError) in
                         try await connection.rows(
                             "SELECT sandboxd.enqueue('code', '{\"argv\":[\"true\"]}', \(bad))"
+                        )
+                    }
+                    #expect(error?.sqlState == "SB002", "\(bad)")
+                }
+            }
+        }
+    }
+
+    @Test(
+        "a task reserves its memory and its swap together, as a node admits it",
+        arguments: [
+            ("{}", 512), (#"{"memory_bytes":67108864}"#, 320), (#"{"swap_bytes":0}"#, 256),
+            (#"{"memory_bytes":67108864,"swap_bytes":1048576}"#, 65), (#"{"memory_bytes":1}"#, 257),
+        ]
+    )
+    func swap(limits: String, wanted: Int) async throws {
+        try await TaskDatabase.with { database in
+            try await database.withQueue { queue in
+                var worst = Charge()
+                worst.cpuMilliseconds = 1000
+                worst.wallMilliseconds = 2000
+                try await queue.publish(
+                    profile: "swapping",
+                    worstCase: worst,
+                    memoryMiB: 512,
+                    swapBytes: 256 << 20,
+                    approval: "never"
+                )
+            }
+            try await database.withConnection { connection in
+                let row = try await connection.rows(
+                    """
+                    WITH made AS (SELECT sandboxd.enqueue('swapping',
+                        jsonb_build_object('argv', '["true"]'::jsonb, 'limits', $1::jsonb)) AS id)
+                    SELECT id FROM made
+                    """,
+                    limits
+                ).only()
+                #expect(try row.int("id") == 1)
+                let reserved = try await connection.rows(
+                    "SELECT memory_mib, memory_mib_s FROM sandboxd.tasks"
+                ).only()
+                #expect(try reserved.int("memory_mib") == wanted)
+                #expect(try reserved.int("memory_mib_s") == 2 * wanted)
+                // Neither passes its own limit, even where both together would fit.
+                for bad in [#"{"memory_bytes":268435457}"#, #"{"swap_bytes":268435457}"#] {
+                    let error = await failure { () throws(PostgresError) in
+                        try await connection.rows(
+                            """
+                            SELECT sandboxd.enqueue('swapping', jsonb_build_object(
+                                'argv', '["true"]'::jsonb, 'limits', $1::jsonb))
+                            """,
+                            bad
                         )
                     }
                     #expect(error?.sqlState == "SB002", "\(bad)")

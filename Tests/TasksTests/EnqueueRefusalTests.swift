@@ -101,6 +101,12 @@ import Testing
                 #"{"argv":["true",1]}"#, #"{"argv":[null]}"#, #"{"argv":[["true"]]}"#,
                 #"{"argv":{"0":"true"}}"#, #"{"argv":null}"#,
                 #"{"argv":["\#(String(repeating: "x", count: 65536))"]}"#,
+                // What is the task's to say would count in a spec and be checked by nobody.
+                #"{"argv":["true"],"profile":"big"}"#, #"{"argv":["true"],"profile":"code"}"#,
+                #"{"argv":["true"],"profile":null}"#, #"{"argv":["true"],"budget":"default"}"#,
+                #"{"argv":["true"],"key":"k"}"#, #"{"argv":["true"],"prof\u0069le":"big"}"#,
+                #"{"argv":["true"],"stdin_stream":true}"#,
+                #"{"argv":["true"],"stdin_stream":null}"#, #"{"argv":["true"],"stdin_stream":0}"#,
             ].map(spec)
         )
         + malformed(
@@ -110,6 +116,8 @@ import Testing
                 #"{"cpu_time_ms":1001}"#, #"{"wall_time_ms":null}"#, #"{"wall_time_ms":[1]}"#,
                 #"{"wall_time_ms":2000.5}"#, #"{"memory_bytes":true}"#,
                 #"{"memory_bytes":99999999999999999999999999}"#, #"{"memory_bytes":-1e300}"#,
+                #"{"swap_bytes":1}"#, #"{"swap_bytes":-1}"#, #"{"swap_bytes":0.5}"#,
+                #"{"swap_bytes":"0"}"#,
             ].map { spec(#"{"argv":["true"],"limits":\#($0)}"#) }
         )
         + taken(
@@ -117,6 +125,9 @@ import Testing
                 #"{"argv":["true"],"limits":{}}"#, #"{"argv":[""]}"#,
                 #"{"argv":["true"],"limits":{"cpu_time_ms":1,"wall_time_ms":2000.0}}"#,
                 #"{"argv":["true"],"limits":{"memory_bytes":1}}"#,
+                #"{"argv":["true"],"limits":{"swap_bytes":0}}"#,
+                // A body of POST /v1/tasks may say so.
+                #"{"argv":["true"],"stdin_stream":false}"#,
                 #"{"argv":["\#(String(repeating: "x", count: 65000))"]}"#,
             ].map(spec)
         )

@@ -14,8 +14,12 @@ struct QueuePlanTests {
         case empty
     }
 
-    /// Makes a hundred thousand tasks ready in one lane, and one worker.
-    private static func fill(_ connection: Connection, _ statistics: Statistics) async throws {
+    /// Makes many tasks ready in one lane, and one worker.
+    private static func fill(
+        _ connection: Connection,
+        _ statistics: Statistics,
+        tasks count: Int = 100_000
+    ) async throws {
         let analyze =
             "ANALYZE sandboxd.tasks, sandboxd.task_ready, sandboxd.task_leases,"
             + " sandboxd.task_delayed, sandboxd.task_keys, sandboxd.budgets;"
@@ -29,7 +33,7 @@ struct QueuePlanTests {
             INSERT INTO sandboxd.tasks (lane, profile, cpu_ms, memory_mib_s, wall_ms, egress_bytes,
                 memory_mib, spec)
             SELECT 1, 'code', 1000, 512, 2000, 0, 256, '{"argv": ["true"]}'
-            FROM generate_series(1, 100000);
+            FROM generate_series(1, \(count));
             INSERT INTO sandboxd.task_ready (lane, rank, task_id, fence, attempt)
             SELECT 1, 0, task_id, 1, 1 FROM sandboxd.tasks ORDER BY task_id;
             CREATE TABLE public.reads (what text, rows bigint);
@@ -97,6 +101,30 @@ struct QueuePlanTests {
                     let cancel = try await Self.rows(connection, "sandboxd.cancel(99999)")
                     // It looks through the head of the lane, and no further.
                     #expect(cancel < 10_020, "cancel \(round)")
+                }
+            }
+        }
+    }
+
+    @Test(
+        "what a step of a move reads, and a lease beside it, depends on the step alone",
+        arguments: Statistics.allCases
+    )
+    func moves(statistics: Statistics) async throws {
+        try await TaskDatabase.with { database in
+            try await database.withConnection { connection in
+                try await Self.fill(connection, statistics, tasks: 20_000)
+                let set = try await Self.rows(
+                    connection,
+                    "sandboxd.set_canary('code', '{\"percent\": 50}')"
+                )
+                #expect(set < 100)
+                for round in 0..<4 {
+                    let step = try await Self.rows(connection, "FROM sandboxd.rebucket(500)")
+                    #expect(step < 500 * 16, "step \(round)")
+                    // It asks of two hundred where they belong.
+                    let lease = try await Self.rows(connection, "FROM sandboxd.lease(1, 50)")
+                    #expect(lease < 200 * 8 + 50 * 12, "lease \(round)")
                 }
             }
         }

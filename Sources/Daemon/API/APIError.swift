@@ -28,6 +28,8 @@ enum APIError: Error, CustomStringConvertible {
     case tasks(TaskError)
     /// A run of the same key has not ended.
     case runsAlready(task: Int)
+    /// A run of the same key has ended, and nobody knows how.
+    case runLost(task: Int, verdict: String)
     /// The disk is too full for anything new.
     case diskFull(usedPercent: Int, limit: Int)
     /// This daemon was started without a database.
@@ -39,7 +41,7 @@ enum APIError: Error, CustomStringConvertible {
         case .invalid, .policy, .noEngine: .badRequest
         case .unknownProfile, .noArtifact, .noTask, .noAttempt: .notFound
         case .secret, .image, .engineUnavailable, .noDatabase, .diskFull: .serviceUnavailable
-        case .runsAlready: .conflict
+        case .runsAlready, .runLost: .conflict
         case .needsApproval: .forbidden
         case .tasks(let error): Self.status(error)
         case .notAdmitted(.stopping): .serviceUnavailable
@@ -68,6 +70,7 @@ enum APIError: Error, CustomStringConvertible {
         case .noAttempt: "no_attempt"
         case .needsApproval: "approval"
         case .runsAlready: "runs_already"
+        case .runLost: "run_lost"
         case .noDatabase: "no_database"
         case .diskFull: "disk"
         case .tasks(let error): Self.code(error)
@@ -110,6 +113,9 @@ enum APIError: Error, CustomStringConvertible {
                 + "it approved (sandboxd approvals)"
         case .tasks(let error): "\(error)"
         case .runsAlready(let task): "a run of this key has not ended yet: it is task \(task)"
+        case .runLost(let task, let verdict):
+            "the run of this key was task \(task), which ended as \(verdict) and left no report: it "
+                + "may have run in part; ask under another key to have it run again"
         case .diskFull(let used, let limit):
             "the disk is \(used) % full, and from \(limit) % on nothing new is taken"
         case .noDatabase: "this daemon was started without a database (--database none)"

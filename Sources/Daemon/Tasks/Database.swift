@@ -162,6 +162,7 @@ struct Database: Sendable {
                         profile: policy.name,
                         worstCase: policy.worstCase,
                         memoryMiB: policy.reservedMiB,
+                        swapBytes: Int(clamping: policy.limits.swapBytes),
                         approval: policy.approval.rawValue
                     )
                 }

@@ -52,13 +52,17 @@ struct Ledger: Sendable {
         records.end(key)
     }
 
-    /// What became of a run that was asked for before: its report, JSON; throws when it still runs.
+    /// What became of a run that was asked for before: its report, JSON; throws when it still runs, and
+    /// when it was lost with all that it could have said.
     func report(of task: Int) async throws(APIError) -> String {
-        let report: String?
-        do throws(TaskError) { report = try await queue.lastReport(of: task) } catch {
+        let ending: TaskQueue.Ending?
+        do throws(TaskError) { ending = try await queue.ending(of: task) } catch {
             throw .tasks(error)
         }
-        guard let report else { throw .runsAlready(task: task) }
+        guard let ending else { throw .runsAlready(task: task) }
+        guard let report = ending.report else {
+            throw .runLost(task: task, verdict: ending.verdict ?? ending.state)
+        }
         return report
     }
 

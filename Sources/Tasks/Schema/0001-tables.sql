@@ -13,21 +13,26 @@ CREATE TABLE sandboxd.schema_migrations (
     applied_at timestamptz NOT NULL DEFAULT now()
 );
 
--- One row. 'admits' false: nothing is leased anywhere.
+-- One row. 'admits' false: nothing is leased anywhere. 'moves' true: a percentage has changed, and what
+-- waits is being moved to where it belongs by now (0009-canary.sql): a lease looks at each task.
 CREATE TABLE sandboxd.control (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
-    admits boolean NOT NULL DEFAULT true
+    admits boolean NOT NULL DEFAULT true,
+    moves boolean NOT NULL DEFAULT false
 );
 INSERT INTO sandboxd.control DEFAULT VALUES;
 
 -- What the nodes know how to run, so that an enqueue can refuse and reserve without asking one. The
--- figures are a profile's limits: the most that one attempt can use.
+-- figures are a profile's limits: the most that one attempt can use. Memory is with swap.
 CREATE TABLE sandboxd.profiles (
     profile text PRIMARY KEY CHECK (length(profile) BETWEEN 1 AND 64),
     cpu_ms bigint NOT NULL CHECK (cpu_ms > 0),
     wall_ms bigint NOT NULL CHECK (wall_ms > 0),
     memory_mib bigint NOT NULL CHECK (memory_mib > 0),
     egress_bytes bigint NOT NULL DEFAULT 0 CHECK (egress_bytes >= 0),
+    -- How much of the memory is swap.
+    swap_bytes bigint NOT NULL DEFAULT 0
+        CHECK (swap_bytes >= 0 AND swap_bytes < memory_mib * 1048576),
     changed_at timestamptz NOT NULL DEFAULT now()
 );
 
@@ -275,7 +280,7 @@ CREATE TABLE sandboxd.task_attempts (
     egress_bytes bigint NOT NULL,
     money_nanos bigint NOT NULL,
     -- Where these figures are from: 'measured', the 'cgroup' that outlived its daemon, or the last
-    -- 'heartbeat'.
+    -- 'heartbeat'; 'unheard' is a lease of which its worker never heard: nothing ran.
     charged_from text NOT NULL,
     -- Everything else that is known, as the API gives it: evidence, usage, receipt, output. Of type
     -- json, for an output may hold NUL, which jsonb refuses.

@@ -39,6 +39,20 @@ LANGUAGE sql VOLATILE AS $$
         power(2, least(p_attempt, 16))) * (0.5 + random()))
 $$;
 
+-- How the ids of attempts begin that are made at a moment, in milliseconds: with the moment, as those of
+-- direct runs do, by which an attempt's day is found in the history.
+CREATE FUNCTION sandboxd.attempt_prefix(p_ms bigint) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT overlay(lpad(to_hex(p_ms), 12, '0') PLACING '-' FROM 9 FOR 0) || '-7'
+$$;
+
+-- A new id that begins so: the time and 74 random bits, a UUID of version 7. One expression, so that a
+-- lease has it in its own statement.
+CREATE FUNCTION sandboxd.attempt_id(p_prefix text) RETURNS uuid
+LANGUAGE sql VOLATILE PARALLEL SAFE AS $$
+    SELECT (p_prefix || right(gen_random_uuid()::text, 21))::uuid
+$$;
+
 -- Begins a new period of a budget whose period is over. The caller holds the row's lock. Time only
 -- goes forwards here: a clock that was set back starts nothing anew.
 CREATE FUNCTION sandboxd.roll_budget(p_budget_id int) RETURNS void

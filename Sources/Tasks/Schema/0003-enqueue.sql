@@ -12,7 +12,9 @@ CREATE TYPE sandboxd.task_input AS (
 );
 
 -- A limit that a spec asks for, or the profile's; it may tighten and not loosen.
-CREATE FUNCTION sandboxd.tightened(p_limits jsonb, p_name text, p_most bigint) RETURNS bigint
+CREATE FUNCTION sandboxd.tightened(
+    p_limits jsonb, p_name text, p_most bigint, p_least bigint DEFAULT 1
+) RETURNS bigint
 LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
     v_asked numeric;
@@ -24,8 +26,8 @@ BEGIN
         RAISE 'limit ''%'' is not a whole number', p_name USING ERRCODE = 'SB002';
     END IF;
     v_asked := (p_limits ->> p_name)::numeric;
-    IF v_asked <= 0 OR v_asked <> trunc(v_asked) THEN
-        RAISE 'limit ''%'' is %: give a whole number above 0', p_name, left(v_asked::text, 40)
+    IF v_asked < p_least OR v_asked <> trunc(v_asked) THEN
+        RAISE 'limit ''%'' is %: give a whole number from % on', p_name, left(v_asked::text, 40), p_least
             USING ERRCODE = 'SB002';
     ELSIF v_asked > p_most THEN
         RAISE 'limit ''%'' is %, and the profile gives at most %', p_name, left(v_asked::text, 40), p_most
@@ -126,6 +128,17 @@ BEGIN
         RAISE 'the spec has % bytes, and 65536 fit', octet_length(v.spec::text)
             USING ERRCODE = 'SB002', HINT = 'Put larger inputs into blobs.';
     END IF;
+    -- What was checked, reserved and approved of is what the task says, beside its spec.
+    SELECT k INTO v_key FROM unnest(ARRAY['profile', 'budget', 'key']) AS k WHERE v.spec ? k LIMIT 1;
+    IF FOUND THEN
+        RAISE '''%'' is inside of the spec: it belongs to the task, beside the spec', v_key
+            USING ERRCODE = 'SB002';
+    END IF;
+    -- A body of POST /v1/tasks may say that it is none.
+    IF v.spec -> 'stdin_stream' <> 'false' THEN
+        RAISE 'a task cannot have ''stdin_stream'': nobody is there to send it' USING ERRCODE = 'SB002',
+            HINT = 'Give ''stdin'' or ''stdin_base64'', or a blob as ''stdin_sha256''.';
+    END IF;
     IF jsonb_typeof(v.spec -> 'argv') IS DISTINCT FROM 'array' OR v.spec -> 'argv' = '[]'
         OR jsonb_path_exists(v.spec, 'strict $.argv[*] ? (@.type() != "string")') THEN
         RAISE '''argv'' of the spec is missing, or no list of texts with at least one'
@@ -173,7 +186,9 @@ BEGIN
     v.cpu_ms := sandboxd.tightened(v_limits, 'cpu_time_ms', p.cpu_ms);
     v.wall_ms := sandboxd.tightened(v_limits, 'wall_time_ms', p.wall_ms);
     v.egress_bytes := p.egress_bytes;
-    v.memory_mib := (sandboxd.tightened(v_limits, 'memory_bytes', p.memory_mib << 20) + 1048575) >> 20;
+    -- Memory and swap are limits of their own, and a node admits by both together.
+    v.memory_mib := (sandboxd.tightened(v_limits, 'memory_bytes', (p.memory_mib << 20) - p.swap_bytes)
+        + sandboxd.tightened(v_limits, 'swap_bytes', p.swap_bytes, 0) + 1048575) >> 20;
     v.memory_mib_s := ceil(v.memory_mib::numeric * v.wall_ms / 1000);
 
     SELECT budget_id INTO v_budget_id FROM sandboxd.budgets

@@ -77,6 +77,9 @@ DECLARE
     v_left int := p_max;
     v_memory bigint := p_memory_mib;
     v_pool text;
+    -- Whether some of what waits belongs to another pool by now.
+    v_moves boolean;
+    v_prefix constant text := sandboxd.attempt_prefix(v_now);
     -- The lanes of one turn: those after v_lane, up to v_until.
     v_lane int;
     v_until int;
@@ -100,7 +103,7 @@ DECLARE
     v_price_egress_gib bigint;
     v_count int;
 BEGIN
-    SELECT w.pool INTO v_pool FROM sandboxd.workers w, sandboxd.control c
+    SELECT w.pool, c.moves INTO v_pool, v_moves FROM sandboxd.workers w, sandboxd.control c
     WHERE w.worker_id = p_worker AND NOT w.retired AND NOT w.draining AND w.lease_until >= now()
         AND c.one AND c.admits;
     IF NOT FOUND THEN
@@ -173,8 +176,9 @@ BEGIN
                 -- comes in the order in which it was picked, for it is written down and read once more.
                 RETURN QUERY
                 WITH wanted AS MATERIALIZED (
-                    SELECT p.at, p.task_id, p.seq, p.fence, p.attempt, gen_random_uuid() AS attempt_id,
-                        t.cpu_ms, t.memory_mib_s, t.wall_ms, t.egress_bytes, t.memory_mib,
+                    SELECT p.at, p.task_id, p.seq, p.fence, p.attempt,
+                        sandboxd.attempt_id(v_prefix) AS attempt_id, t.cpu_ms, t.memory_mib_s,
+                        t.wall_ms, t.egress_bytes, t.memory_mib,
                         sandboxd.money(t.cpu_ms, t.memory_mib_s, 1, t.egress_bytes, v_price_cpu_s,
                             v_price_memory_gib_s, v_price_run, v_price_egress_gib) AS money_nanos,
                         t.cancel_requested OR t.deadline_at <= now() AS is_over,
@@ -182,7 +186,7 @@ BEGIN
                     FROM (
                         SELECT r.ctid AS at, r.task_id, r.seq, r.fence, r.attempt
                         FROM sandboxd.task_ready r
-                        WHERE r.lane = v_lane AND r.rank = v_rank AND r.seq > v_seq
+                        WHERE NOT v_moves AND r.lane = v_lane AND r.rank = v_rank AND r.seq > v_seq
                         ORDER BY r.lane, r.rank, r.seq LIMIT v_left
                         FOR UPDATE SKIP LOCKED
                     ) AS p JOIN sandboxd.tasks t ON t.task_id = p.task_id
@@ -237,9 +241,9 @@ BEGIN
                     v_cursor := string_to_array(current_setting(v_setting), ' ');
                     v_seq := v_cursor[3];
                     v_memory := v_cursor[4];
-                ELSIF NOT v_is_known THEN
+                ELSIF v_moves OR NOT v_is_known THEN
                     RETURN QUERY SELECT * FROM sandboxd.lease_singly(p_worker, v_lane, v_budget_id,
-                        v_rank, v_seq, v_left, v_memory, v_room, v_setting, v_since);
+                        v_rank, v_seq, v_left, v_memory, v_room, v_moves, v_prefix, v_setting, v_since);
                     GET DIAGNOSTICS v_count = ROW_COUNT;
                     v_left := v_left - v_count;
                     v_memory := split_part(current_setting(v_setting), ' ', 4);
@@ -271,14 +275,18 @@ $$;
 -- larger steps, as long as some of what it meets is over: a node that finds nothing takes a rest, and
 -- must not have to rest once for each handful of cancelled tasks. Only lease() calls it, under its own
 -- settings; p_setting and p_since are of the lane's cursor, which it moves up to the first that stays.
+-- While tasks are moved to other pools (p_moves), those that are to go are not even locked, for who moves
+-- them passes over what is; and among many of them it looks no further than a step.
 CREATE FUNCTION sandboxd.lease_singly(
     p_worker int, p_lane int, p_budget_id int, p_rank smallint, p_seq bigint, p_max int,
-    p_memory_mib bigint, p_room bigint, p_setting text, p_since bigint
+    p_memory_mib bigint, p_room bigint, p_moves boolean, p_prefix text, p_setting text, p_since bigint
 ) RETURNS TABLE (
     task_id bigint, fence int, attempt smallint, attempt_id uuid, lane int, budget text, profile text,
     spec jsonb, deadline_at timestamptz, memory_mib bigint
 )
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql
+SET enable_bitmapscan = off
+AS $$
 #variable_conflict use_column
 DECLARE
     b sandboxd.budgets;
@@ -295,15 +303,29 @@ DECLARE
     v_limit int := p_max;
     v_over int := 0;
     v_before int;
+    -- The next that are where they belong.
+    v_right bigint[];
 BEGIN
     SELECT * INTO b FROM sandboxd.budgets g WHERE g.budget_id = p_budget_id;
     LOOP
         v_before := v_over;
+        IF p_moves THEN
+            v_right := ARRAY(
+                SELECT f.seq FROM (
+                    SELECT r.seq, r.task_id FROM sandboxd.task_ready r
+                    WHERE r.lane = p_lane AND (r.rank, r.seq) > (v_rank, v_seq)
+                    ORDER BY r.lane, r.rank, r.seq LIMIT 200
+                ) AS f
+                WHERE (SELECT a.home FROM sandboxd.astray a WHERE a.task_id = f.task_id) IS NULL);
+            v_limit := least(v_limit, cardinality(v_right));
+            EXIT WHEN v_limit < 1;
+        END IF;
         FOR v_row IN
             WITH pick AS MATERIALIZED (
                 SELECT r.ctid AS at, r.task_id, r.fence, r.attempt, r.rank, r.seq
                 FROM sandboxd.task_ready r
                 WHERE r.lane = p_lane AND (r.rank, r.seq) > (v_rank, v_seq)
+                    AND (NOT p_moves OR r.seq = ANY (v_right))
                 ORDER BY r.lane, r.rank, r.seq LIMIT v_limit
                 FOR UPDATE SKIP LOCKED
             ), priced AS MATERIALIZED (
@@ -369,7 +391,7 @@ BEGIN
                     budget_id, attempt_id, cpu_ms, memory_mib_s, wall_ms, egress_bytes, money_nanos,
                     price_cpu_s, price_memory_gib_s, price_run, price_egress_gib)
                 SELECT d.task_id, d.fence, d.attempt, d.rank, p_worker, p_lane, p_budget_id,
-                    gen_random_uuid(), d.cpu_ms, d.memory_mib_s, d.wall_ms, d.egress_bytes,
+                    sandboxd.attempt_id(p_prefix), d.cpu_ms, d.memory_mib_s, d.wall_ms, d.egress_bytes,
                     d.money_nanos, b.price_cpu_s, b.price_memory_gib_s, b.price_run, b.price_egress_gib
                 FROM decided d WHERE d.fate = 0
                 RETURNING task_id, attempt_id
@@ -425,9 +447,20 @@ BEGIN
 END
 $$;
 
+-- Whether a task has ended, and nothing of its last attempt ever began: its worker did not hear of the
+-- lease, for the answer that gave it was lost.
+CREATE FUNCTION sandboxd.never_began(p_task bigint) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM sandboxd.tasks t
+        JOIN sandboxd.task_attempts a ON a.task_id = t.task_id AND a.fence = t.last_fence
+        WHERE t.task_id = p_task AND t.state <> 0 AND a.charged_from = 'unheard');
+END
+$$;
+
 -- A direct run: a task that is leased as it comes, by a worker who has it in hand already. Reserves
 -- like a lease; refuses (SB004) what the budget cannot pay now, naming the unit. A key that is known
--- answers that task, with a fence of null.
+-- answers that task, with a fence of null; unless that one never began: then the key is this run's.
 CREATE FUNCTION sandboxd.begin_run(
     p_worker int, p_attempt_id uuid, p_profile text, p_spec jsonb, p_budget text, p_key text,
     p_cpu_ms bigint, p_wall_ms bigint, p_memory_mib bigint, p_egress_bytes bigint
@@ -469,9 +502,15 @@ BEGIN
                 RAISE 'the key ''%'' belongs to task %, which asks for something else', p_key,
                     v_known.task_id USING ERRCODE = 'SB003';
             END IF;
-            task_id := v_known.task_id;
-            RETURN NEXT;
-            RETURN;
+            -- Of several who ask at once, one gets it, and the others hear of that one's task.
+            UPDATE sandboxd.task_keys k SET task_id = v_task
+            WHERE k.key = p_key AND k.task_id = v_known.task_id
+                AND sandboxd.never_began(v_known.task_id);
+            IF NOT FOUND THEN
+                SELECT k.task_id INTO task_id FROM sandboxd.task_keys k WHERE k.key = p_key;
+                RETURN NEXT;
+                RETURN;
+            END IF;
         END IF;
     END IF;
     SELECT * INTO b FROM sandboxd.budgets g WHERE g.budget = p_budget FOR NO KEY UPDATE;

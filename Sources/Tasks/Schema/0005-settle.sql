@@ -121,8 +121,10 @@ BEGIN
     RETURN QUERY
     WITH ended AS (
         UPDATE sandboxd.tasks t SET verdict = p_verdicts[u.place],
-            lane = CASE WHEN v_moves AND NOT t.is_pinned
-                THEN sandboxd.home_lane(t.task_id, t.profile, t.lane) ELSE t.lane END,
+            -- What has ended stays where it ran.
+            lane = CASE WHEN v_moves AND NOT t.is_pinned AND sandboxd.fate(p_verdicts[u.place],
+                    t.cancel_requested, t.retry_on, u.attempt, t.max_attempts, t.deadline_at) = 0
+                THEN sandboxd.home_lane(t.task_id, t.lane) ELSE t.lane END,
             attempts = t.attempts + (p_verdicts[u.place] <> 'snoozed')::int,
             last_fence = p_fences[u.place], exit_code = p_exit_codes[u.place],
             state = sandboxd.fate(p_verdicts[u.place], t.cancel_requested, t.retry_on, u.attempt,
@@ -162,7 +164,8 @@ $$;
 
 -- Cancels a task. Answers its state now: 'cancelled' when it had not begun, 'cancelling' when it runs
 -- (its worker hears it with the next heartbeat), its final state when it had ended, null when there is
--- no such task. A waiting task's row that is far back in its lane goes when a lease meets it.
+-- no such task. A waiting task's row that is far back in its lane goes when a lease meets it. Its shadow
+-- (0009-canary.sql) has nothing to be beside any more, and is cancelled too.
 CREATE FUNCTION sandboxd.cancel(p_task bigint) RETURNS text
 LANGUAGE plpgsql
 SET plan_cache_mode = force_generic_plan
@@ -173,6 +176,8 @@ SET jit = off
 AS $$
 DECLARE
     v_task sandboxd.tasks;
+    v_shadow bigint;
+    v_waited boolean;
 BEGIN
     -- Leases are not touched, so that nobody waits in a circle: who settles this task waits for us and
     -- then reads what we wrote, and who runs it reads it with each heartbeat.
@@ -181,11 +186,24 @@ BEGIN
         RETURN sandboxd.state_word(v_task.state);
     END IF;
     UPDATE sandboxd.tasks SET cancel_requested = true WHERE task_id = p_task;
-    DELETE FROM sandboxd.task_delayed WHERE task_id = p_task;
-    IF NOT FOUND THEN
-        DELETE FROM sandboxd.task_held WHERE task_id = p_task;
+    DELETE FROM sandboxd.task_shadows WHERE task_id = p_task RETURNING shadow_id INTO v_shadow;
+    IF FOUND THEN
+        -- Nobody is waited for: who has it in hand just now ends it.
+        PERFORM FROM sandboxd.tasks WHERE task_id = v_shadow FOR NO KEY UPDATE SKIP LOCKED;
+        IF FOUND THEN
+            PERFORM sandboxd.cancel(v_shadow);
+        END IF;
     END IF;
-    IF NOT FOUND THEN
+    DELETE FROM sandboxd.task_delayed WHERE task_id = p_task;
+    v_waited := FOUND;
+    IF NOT v_waited THEN
+        DELETE FROM sandboxd.task_held WHERE task_id = p_task;
+        v_waited := FOUND;
+        -- What is asked about when it is brought back is asked anew, with a time of its own.
+        UPDATE sandboxd.approvals SET decision = 'cancelled', decided_at = clock_timestamp()
+        WHERE v_waited AND task_id = p_task AND decision IS NULL;
+    END IF;
+    IF NOT v_waited THEN
         -- Nobody leases from a lane that is held, so its rows are looked through here. What a lease has
         -- in hand just now is skipped: its worker will hear of it.
         DELETE FROM sandboxd.task_ready WHERE ctid = ANY (ARRAY(
@@ -196,8 +214,9 @@ BEGIN
                     ORDER BY s.lane, s.rank, s.seq LIMIT 10000
                 ) AS f WHERE f.task_id = p_task))
             FOR UPDATE SKIP LOCKED));
+        v_waited := FOUND;
     END IF;
-    IF FOUND THEN
+    IF v_waited THEN
         UPDATE sandboxd.tasks SET state = 3, verdict = 'cancelled', finished_at = now()
         WHERE task_id = p_task;
         RETURN 'cancelled';
@@ -220,7 +239,7 @@ BEGIN
         RETURN CASE WHEN FOUND THEN sandboxd.state_word(v_task.state) END;
     END IF;
     IF NOT v_task.is_pinned THEN
-        v_task.lane := sandboxd.home_lane(p_task, v_task.profile, v_task.lane);
+        v_task.lane := sandboxd.home_lane(p_task, v_task.lane);
     END IF;
     UPDATE sandboxd.tasks SET state = 0, cancel_requested = false, verdict = NULL, exit_code = NULL,
         lane = v_task.lane,

@@ -50,21 +50,40 @@ BEGIN
 END
 $$;
 
--- Makes tasks ready whose time has come. Answers how many.
+-- Makes tasks ready whose time has come, in the pools where they belong by then. Answers how many. Who
+-- has a task in hand that is to change its pool is not waited for: that one becomes ready a call later.
 CREATE FUNCTION sandboxd.promote(p_limit int DEFAULT 1000) RETURNS int
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql
+SET enable_seqscan = off
+AS $$
 DECLARE
     v_count int;
+    v_moved bigint[];
 BEGIN
-    WITH due AS (
+    WITH due AS MATERIALIZED (
+        SELECT d.ctid AS at, d.task_id FROM sandboxd.task_delayed d WHERE d.run_at <= now()
+        ORDER BY d.run_at LIMIT p_limit FOR UPDATE SKIP LOCKED
+    ), strays AS MATERIALIZED (
+        SELECT d.at, a.task_id, a.home FROM due d JOIN sandboxd.astray a ON a.task_id = d.task_id
+    ), held AS MATERIALIZED (
+        SELECT s.* FROM strays s JOIN sandboxd.tasks t ON t.task_id = s.task_id
+        FOR NO KEY UPDATE OF t SKIP LOCKED
+    ), moved AS (
+        UPDATE sandboxd.tasks t SET lane = h.home FROM held h WHERE t.task_id = h.task_id
+    ), gone AS (
         DELETE FROM sandboxd.task_delayed WHERE ctid = ANY (ARRAY(
-            SELECT ctid FROM sandboxd.task_delayed WHERE run_at <= now()
-            ORDER BY run_at LIMIT p_limit FOR UPDATE SKIP LOCKED))
+            (SELECT d.at FROM due d EXCEPT ALL SELECT s.at FROM strays s)
+            UNION ALL SELECT h.at FROM held h))
         RETURNING *
+    ), placed AS (
+        INSERT INTO sandboxd.task_ready (lane, rank, task_id, fence, attempt)
+        SELECT coalesce(h.home, g.lane), g.rank, g.task_id, g.fence, g.attempt
+        FROM gone g LEFT JOIN held h ON h.task_id = g.task_id ORDER BY g.run_at
     )
-    INSERT INTO sandboxd.task_ready (lane, rank, task_id, fence, attempt)
-    SELECT lane, rank, task_id, fence, attempt FROM due ORDER BY run_at;
-    GET DIAGNOSTICS v_count = ROW_COUNT;
+    SELECT (SELECT count(*) FROM gone), ARRAY(SELECT h.task_id FROM held h) INTO v_count, v_moved;
+    IF cardinality(v_moved) > 0 THEN
+        PERFORM sandboxd.drop_shadows(v_moved);
+    END IF;
     IF v_count > 0 THEN
         PERFORM sandboxd.wake();
     END IF;

@@ -21,11 +21,27 @@ CREATE TABLE sandboxd.canaries (
     tripped_why text
 );
 
+-- How far rebucket() has got with what waits, after a percentage has changed: which row of a lane, in the
+-- order of leases, it looked at last. None that is not done: it is through.
+CREATE TABLE sandboxd.canary_moves (
+    profile text NOT NULL,
+    lane int NOT NULL,
+    -- The same budget's lane of the other pool.
+    home int NOT NULL,
+    rank smallint NOT NULL DEFAULT -32768,
+    seq bigint NOT NULL DEFAULT 0,
+    looked bigint NOT NULL DEFAULT 0,
+    -- Since the percentage changed, however often the lane was looked through.
+    moved bigint NOT NULL DEFAULT 0,
+    is_done boolean NOT NULL DEFAULT false,
+    PRIMARY KEY (profile, lane)
+);
+
 -- Runs in sandboxes, of profiles with a canary, as each daemon counts them every few seconds.
 CREATE TABLE sandboxd.canary_counts (
     profile text NOT NULL,
     at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    runs int NOT NULL,
+    runs int NOT NULL CHECK (runs > 0),
     failed int NOT NULL,
     -- How many ended with which verdict, of those that failed.
     verdicts jsonb NOT NULL
@@ -63,92 +79,163 @@ CREATE TABLE sandboxd.task_shadows (
 ALTER TABLE sandboxd.tasks ADD COLUMN is_pinned boolean NOT NULL DEFAULT false;
 
 -- The bucket of an id, 0 to 9999: the first eight bytes of its SHA-256 as a number, most significant
--- byte first, modulo 10000. Sources/Client/Canary/Canary.swift and the Python client count the same.
+-- byte first, modulo 10000. Sources/Client/Canary/Canary.swift and the Python client count the same. One
+-- expression, and no more than STABLE, as convert_to is: so it becomes part of the query that has it.
 CREATE FUNCTION sandboxd.canary_bucket(p_id text) RETURNS int
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE STRICT AS $$
-DECLARE
-    v_digest constant text := encode(sha256(convert_to(p_id, 'UTF8')), 'hex');
-    v_high constant bigint := ('x' || substr(v_digest, 1, 8))::bit(32)::bigint;
-    v_low constant bigint := ('x' || substr(v_digest, 9, 8))::bit(32)::bigint;
-BEGIN
-    -- 2^32 modulo 10000 is 7296.
-    RETURN ((v_high % 10000) * 7296 + v_low) % 10000;
-END
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    -- A bigint has a sign: 2^64 is added, and where that was too much the inner modulo takes it away.
+    SELECT mod(mod(('x' || encode(substr(sha256(convert_to(p_id, 'UTF8')), 1, 8), 'hex'))::bit(64)::bigint
+        + 18446744073709551616, 18446744073709551616), 10000)::int
+$$;
+
+-- The pool of an id at a percentage.
+CREATE FUNCTION sandboxd.canary_side(p_percent numeric, p_id text) RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN p_percent = 0 THEN 'host' WHEN p_percent = 100 THEN 'sandbox'
+        WHEN sandboxd.canary_bucket(p_id) < p_percent * 100 THEN 'sandbox' ELSE 'host' END
 $$;
 
 -- The pool of a task that nobody has pinned, by its key, or by its number when it has none.
 CREATE FUNCTION sandboxd.canary_pool(p_profile text, p_id text) RETURNS text
 LANGUAGE plpgsql STABLE AS $$
-DECLARE
-    v_percent numeric;
 BEGIN
-    SELECT percent INTO v_percent FROM sandboxd.canaries WHERE profile = p_profile;
-    IF NOT FOUND OR sandboxd.canary_bucket(p_id) < v_percent * 100 THEN
-        RETURN 'sandbox';
-    END IF;
-    RETURN 'host';
+    RETURN coalesce((SELECT sandboxd.canary_side(c.percent, p_id) FROM sandboxd.canaries c
+        WHERE c.profile = p_profile), 'sandbox');
 END
 $$;
 
--- The lane where a task that nobody has pinned belongs by now; p_lane is where it was.
-CREATE FUNCTION sandboxd.home_lane(p_task bigint, p_profile text, p_lane int) RETURNS int
+-- Tasks that nobody has pinned and that are not in the pool where they belong by now, beside the lane
+-- where they do.
+CREATE VIEW sandboxd.astray AS
+SELECT t.task_id, t.profile, n.lane AS home
+FROM sandboxd.tasks t
+JOIN sandboxd.canaries c ON c.profile = t.profile
+JOIN sandboxd.lanes l ON l.lane = t.lane
+JOIN sandboxd.lanes n ON n.budget_id = l.budget_id AND n.pool <> l.pool
+LEFT JOIN sandboxd.task_keys k ON k.task_id = t.task_id
+WHERE NOT t.is_pinned
+    AND l.pool <> sandboxd.canary_side(c.percent, coalesce(k.key, t.task_id::text));
+
+-- The lane where a task belongs by now; p_lane is where it is.
+CREATE FUNCTION sandboxd.home_lane(p_task bigint, p_lane int) RETURNS int
 LANGUAGE plpgsql STABLE AS $$
-DECLARE
-    v_pool constant text := sandboxd.canary_pool(p_profile, coalesce(
-        (SELECT k.key FROM sandboxd.task_keys k WHERE k.task_id = p_task LIMIT 1), p_task::text));
 BEGIN
-    RETURN coalesce((SELECT n.lane FROM sandboxd.lanes l
-        JOIN sandboxd.lanes n ON n.budget_id = l.budget_id AND n.pool = v_pool
-        WHERE l.lane = p_lane), p_lane);
+    RETURN coalesce((SELECT a.home FROM sandboxd.astray a WHERE a.task_id = p_task), p_lane);
 END
 $$;
 
--- Moves what waits to the pools where it belongs by now, in its order. A lease that has a task in hand
--- keeps it. Answers how many moved.
-CREATE FUNCTION sandboxd.rebucket(p_profile text) RETURNS bigint
+-- Waits for who sets a percentage, or moves tasks by it, until the end of the transaction: so that none is
+-- moved by a percentage that is no more. Who needs it takes it before any row.
+CREATE FUNCTION sandboxd.hold_canaries() RETURNS void
 LANGUAGE plpgsql AS $$
-DECLARE
-    v_ready bigint;
-    v_delayed bigint;
 BEGIN
-    WITH moved AS (
-        DELETE FROM sandboxd.task_ready r
-        USING sandboxd.tasks t, sandboxd.lanes l
-        WHERE t.task_id = r.task_id AND l.lane = r.lane AND t.profile = p_profile
-            AND NOT t.is_pinned
-            AND l.pool <> sandboxd.canary_pool(p_profile, coalesce(
-                (SELECT k.key FROM sandboxd.task_keys k WHERE k.task_id = t.task_id), t.task_id::text))
-        RETURNING r.*, l.budget_id, l.pool
-    ), placed AS (
-        INSERT INTO sandboxd.task_ready (lane, rank, seq, task_id, fence, attempt)
-        SELECT n.lane, m.rank, m.seq, m.task_id, m.fence, m.attempt
-        FROM moved m JOIN sandboxd.lanes n ON n.budget_id = m.budget_id AND n.pool <> m.pool
-    )
-    UPDATE sandboxd.tasks t SET lane = n.lane
-    FROM moved m JOIN sandboxd.lanes n ON n.budget_id = m.budget_id AND n.pool <> m.pool
-    WHERE t.task_id = m.task_id;
-    GET DIAGNOSTICS v_ready = ROW_COUNT;
-    WITH moved AS (
-        UPDATE sandboxd.task_delayed d SET lane = n.lane
-        FROM sandboxd.tasks t, sandboxd.lanes l, sandboxd.lanes n
-        WHERE t.task_id = d.task_id AND l.lane = d.lane AND t.profile = p_profile
-            AND NOT t.is_pinned AND n.budget_id = l.budget_id AND n.pool <> l.pool
-            AND l.pool <> sandboxd.canary_pool(p_profile, coalesce(
-                (SELECT k.key FROM sandboxd.task_keys k WHERE k.task_id = t.task_id), t.task_id::text))
-        RETURNING d.task_id, d.lane
-    )
-    UPDATE sandboxd.tasks t SET lane = m.lane FROM moved m WHERE t.task_id = m.task_id;
-    GET DIAGNOSTICS v_delayed = ROW_COUNT;
-    IF v_ready + v_delayed > 0 THEN
+    PERFORM pg_advisory_xact_lock(hashtextextended('sandboxd.canaries', 0));
+END
+$$;
+
+-- Has rebucket() look through all that waits. Until it is through, no lease takes what belongs elsewhere.
+-- The caller holds the canaries.
+CREATE FUNCTION sandboxd.begin_rebucket(p_profile text) RETURNS void
+LANGUAGE plpgsql
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+AS $$
+BEGIN
+    INSERT INTO sandboxd.canary_moves (profile, lane, home)
+    SELECT p_profile, l.lane, n.lane
+    FROM sandboxd.lanes l JOIN sandboxd.lanes n ON n.budget_id = l.budget_id AND n.pool <> l.pool
+    WHERE (SELECT r.task_id FROM sandboxd.task_ready r WHERE r.lane = l.lane
+        ORDER BY r.lane, r.rank, r.seq LIMIT 1) IS NOT NULL
+    ON CONFLICT (profile, lane) DO UPDATE
+    SET rank = DEFAULT, seq = DEFAULT, looked = DEFAULT, is_done = DEFAULT;
+    UPDATE sandboxd.control SET moves = true
+    WHERE NOT moves AND EXISTS (SELECT FROM sandboxd.canary_moves WHERE NOT is_done);
+END
+$$;
+
+-- Moves tasks that are ready to the pools where they belong by now, in their order, beginning with what
+-- would be leased first, lanes in turn. It looks at p_limit of them, so that each call is short, however
+-- much waits; to be called until nothing is left. What somebody has in hand just now is his. What is
+-- delayed is placed when its time comes.
+CREATE FUNCTION sandboxd.rebucket(p_limit int DEFAULT 1000) RETURNS TABLE (moved bigint, is_left boolean)
+LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_sort = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    m sandboxd.canary_moves;
+    v_left int := p_limit;
+    v_step int;
+    v_looked int;
+    v_rank smallint;
+    v_seq bigint;
+    v_moved bigint[];
+BEGIN
+    moved := 0;
+    is_left := (SELECT c.moves FROM sandboxd.control c WHERE c.one);
+    IF is_left THEN
+        PERFORM sandboxd.hold_canaries();
+    END IF;
+    WHILE is_left AND v_left > 0 LOOP
+        SELECT * INTO m FROM sandboxd.canary_moves o WHERE NOT o.is_done
+        ORDER BY o.looked, o.profile, o.lane LIMIT 1;
+        IF NOT FOUND THEN
+            UPDATE sandboxd.control SET moves = false WHERE one;
+            is_left := false;
+            EXIT;
+        END IF;
+        v_step := least(v_left, 250);
+        WITH seen AS MATERIALIZED (
+            SELECT r.ctid AS at, r.rank, r.seq, r.task_id FROM sandboxd.task_ready r
+            WHERE r.lane = m.lane AND (r.rank, r.seq) > (m.rank, m.seq)
+            ORDER BY r.lane, r.rank, r.seq LIMIT v_step
+        ), held AS MATERIALIZED (
+            SELECT r.ctid AS at FROM seen s
+            JOIN sandboxd.astray a ON a.task_id = s.task_id AND a.profile = m.profile
+            JOIN sandboxd.task_ready r ON r.ctid = s.at
+            JOIN sandboxd.tasks t ON t.task_id = s.task_id
+            FOR UPDATE OF r SKIP LOCKED FOR NO KEY UPDATE OF t SKIP LOCKED
+        ), gone AS (
+            DELETE FROM sandboxd.task_ready WHERE ctid = ANY (ARRAY(SELECT h.at FROM held h))
+            RETURNING rank, seq, task_id, fence, attempt
+        ), placed AS (
+            INSERT INTO sandboxd.task_ready (lane, rank, seq, task_id, fence, attempt)
+            SELECT m.home, g.rank, g.seq, g.task_id, g.fence, g.attempt FROM gone g
+        ), told AS (
+            UPDATE sandboxd.tasks t SET lane = m.home FROM gone g WHERE t.task_id = g.task_id
+        )
+        SELECT count(*), (array_agg(s.rank ORDER BY s.rank DESC, s.seq DESC))[1],
+            (array_agg(s.seq ORDER BY s.rank DESC, s.seq DESC))[1], ARRAY(SELECT g.task_id FROM gone g)
+        INTO v_looked, v_rank, v_seq, v_moved FROM seen s;
+        UPDATE sandboxd.canary_moves o SET rank = coalesce(v_rank, o.rank), seq = coalesce(v_seq, o.seq),
+            looked = o.looked + v_looked, moved = o.moved + cardinality(v_moved),
+            is_done = v_looked < v_step
+        WHERE o.profile = m.profile AND o.lane = m.lane;
+        IF cardinality(v_moved) > 0 THEN
+            PERFORM sandboxd.drop_shadows(v_moved);
+            moved := moved + cardinality(v_moved);
+        END IF;
+        -- A lane without anything is one look, too.
+        v_left := v_left - greatest(v_looked, 1);
+    END LOOP;
+    IF moved > 0 THEN
         PERFORM sandboxd.wake();
     END IF;
-    RETURN v_ready + v_delayed;
+    RETURN NEXT;
 END
 $$;
 
 -- Sets what p_settings names: percent, shadow, bound_percent (null: none), bound_runs. What went wrong
--- before does not count any more. Answers how many waiting tasks changed their pool.
-CREATE FUNCTION sandboxd.set_canary(p_profile text, p_settings jsonb) RETURNS bigint
+-- before does not count any more. From its commit on, no lease takes a task by what was set before; what
+-- waits is moved by rebucket(), to be called until nothing is left.
+CREATE FUNCTION sandboxd.set_canary(p_profile text, p_settings jsonb) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
     v_key text;
@@ -188,6 +275,7 @@ BEGIN
                 left(v_key, 40) USING ERRCODE = 'SB002';
         END IF;
     END LOOP;
+    PERFORM sandboxd.hold_canaries();
     INSERT INTO sandboxd.canaries AS c (profile, percent, bound_percent) VALUES (p_profile, 100, 20)
     ON CONFLICT DO NOTHING;
     UPDATE sandboxd.canaries SET
@@ -205,7 +293,8 @@ BEGIN
         FROM sandboxd.budgets b, unnest(ARRAY['sandbox', 'host']) AS p (pool)
         WHERE b.budget = 'shadow';
     END IF;
-    RETURN sandboxd.rebucket(p_profile);
+    DELETE FROM sandboxd.canary_moves WHERE profile = p_profile;
+    PERFORM sandboxd.begin_rebucket(p_profile);
 END
 $$;
 
@@ -217,28 +306,40 @@ RETURNS void LANGUAGE sql AS $$
     SELECT c.profile, p_runs, p_failed, p_verdicts FROM sandboxd.canaries c WHERE c.profile = p_profile
 $$;
 
--- What went wrong of the last p_runs in sandboxes since a canary was set, and of how many.
-CREATE FUNCTION sandboxd.canary_failures(p_profile text, p_since timestamptz, p_runs int)
-RETURNS TABLE (runs bigint, failed bigint, verdicts text) LANGUAGE sql STABLE AS $$
-    WITH newest AS (
-        SELECT n.*, sum(n.runs) OVER (ORDER BY n.at DESC, n.ctid) - n.runs AS newer
-        FROM (
-            SELECT c.ctid, c.* FROM sandboxd.canary_counts c
-            WHERE c.profile = p_profile AND c.at >= p_since ORDER BY c.at DESC LIMIT 1000
-        ) AS n
-    ), counted AS (
-        SELECT * FROM newest WHERE newer < p_runs
-    )
-    SELECT coalesce(sum(c.runs), 0), coalesce(sum(c.failed), 0), (
+-- What went wrong of the last p_runs in sandboxes, or of all, since a moment, and of how many.
+CREATE FUNCTION sandboxd.canary_failures(
+    p_profile text, p_since timestamptz, p_runs int DEFAULT NULL
+) RETURNS TABLE (runs bigint, failed bigint, verdicts text)
+LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_column
+DECLARE
+    v_since timestamptz := p_since;
+    v_count record;
+    v_runs bigint := 0;
+BEGIN
+    IF p_runs IS NOT NULL THEN
+        -- Back from the newest, as far as it takes.
+        FOR v_count IN SELECT c.at, c.runs FROM sandboxd.canary_counts c
+            WHERE c.profile = p_profile AND c.at >= p_since ORDER BY c.profile DESC, c.at DESC
+        LOOP
+            v_since := v_count.at;
+            v_runs := v_runs + v_count.runs;
+            EXIT WHEN v_runs >= p_runs;
+        END LOOP;
+    END IF;
+    RETURN QUERY
+    SELECT coalesce(sum(c.runs), 0), coalesce(sum(c.failed), 0)::bigint, (
         SELECT string_agg(format('%s %s', v.verdict, v.count), ', ' ORDER BY v.count DESC, v.verdict)
         FROM (SELECT e.key AS verdict, sum(e.value::int) AS count
-            FROM counted o, jsonb_each_text(o.verdicts) AS e GROUP BY e.key) AS v)
-    FROM counted c
+            FROM sandboxd.canary_counts o, jsonb_each_text(o.verdicts) AS e
+            WHERE o.profile = p_profile AND o.at >= v_since GROUP BY e.key) AS v)
+    FROM sandboxd.canary_counts c WHERE c.profile = p_profile AND c.at >= v_since;
+END
 $$;
 
 -- Takes the share back of canaries that have gone wrong more often than their bound allows; answers
--- which, and why. For five minutes after a change it also moves, every half a minute, what an enqueue
--- that was under way then has put into the pool of before.
+-- which, and why. For five minutes after a change it also has rebucket() look again, every half a minute,
+-- for what an enqueue that was under way then has put into the pool of before.
 CREATE FUNCTION sandboxd.check_canaries() RETURNS TABLE (profile text, why text)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -252,14 +353,19 @@ BEGIN
     FOR c IN SELECT * FROM sandboxd.canaries o
         WHERE greatest(o.set_at, o.tripped_at) > now() - interval '5 minutes'
             AND o.rebucketed_at < now() - interval '30 seconds'
-        FOR UPDATE SKIP LOCKED
+            AND NOT EXISTS (SELECT FROM sandboxd.canary_moves m
+                WHERE m.profile = o.profile AND NOT m.is_done)
     LOOP
-        UPDATE sandboxd.canaries o SET rebucketed_at = clock_timestamp() WHERE o.profile = c.profile;
-        PERFORM sandboxd.rebucket(c.profile);
+        PERFORM sandboxd.hold_canaries();
+        -- Unless another node was faster.
+        UPDATE sandboxd.canaries o SET rebucketed_at = clock_timestamp()
+        WHERE o.profile = c.profile AND o.rebucketed_at = c.rebucketed_at;
+        IF FOUND THEN
+            PERFORM sandboxd.begin_rebucket(c.profile);
+        END IF;
     END LOOP;
     FOR c IN SELECT * FROM sandboxd.canaries o
         WHERE o.bound_percent IS NOT NULL AND o.tripped_at IS NULL AND o.percent > 0
-        FOR UPDATE SKIP LOCKED
     LOOP
         v_why := NULL;
         SELECT * INTO v_failures FROM sandboxd.canary_failures(c.profile, c.set_at, c.bound_runs);
@@ -278,9 +384,14 @@ BEGIN
                 c.bound_percent);
         END IF;
         CONTINUE WHEN v_why IS NULL;
+        PERFORM sandboxd.hold_canaries();
+        -- Unless another node was faster, or somebody has set it anew.
         UPDATE sandboxd.canaries o SET percent = 0, tripped_at = clock_timestamp(),
-            rebucketed_at = clock_timestamp(), tripped_why = v_why WHERE o.profile = c.profile;
-        PERFORM sandboxd.rebucket(c.profile);
+            rebucketed_at = clock_timestamp(), tripped_why = v_why
+        WHERE o.profile = c.profile AND o.set_at = c.set_at AND o.tripped_at IS NULL;
+        CONTINUE WHEN NOT FOUND;
+        DELETE FROM sandboxd.canary_moves m WHERE m.profile = c.profile;
+        PERFORM sandboxd.begin_rebucket(c.profile);
         profile := c.profile;
         why := v_why;
         RETURN NEXT;
@@ -290,17 +401,21 @@ $$;
 
 -- Puts a shadow beside each of these tasks that goes to the host, when its profile's canary wants one:
 -- the same task for a sandbox, tried once, at the expense of the budget 'shadow'. One that waits for an
--- approval gets none.
+-- approval gets none, nor one whose shadow would need a person's word: nobody is asked about shadows.
 CREATE FUNCTION sandboxd.add_shadows(p_tasks bigint[]) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
     v_lane int;
+    v_asks boolean;
+    b sandboxd.budgets;
 BEGIN
     IF NOT EXISTS (SELECT FROM sandboxd.canaries WHERE shadow) THEN
         RETURN;
     END IF;
-    SELECT l.lane INTO v_lane FROM sandboxd.lanes l JOIN sandboxd.budgets b USING (budget_id)
-    WHERE b.budget = 'shadow' AND l.pool = 'sandbox';
+    SELECT * INTO b FROM sandboxd.budgets WHERE budget = 'shadow';
+    SELECT l.lane INTO v_lane FROM sandboxd.lanes l
+    WHERE l.budget_id = b.budget_id AND l.pool = 'sandbox';
+    v_asks := sandboxd.approves_anything();
     WITH wanted AS MATERIALIZED (
         SELECT t.*, nextval(pg_get_serial_sequence('sandboxd.tasks', 'task_id')) AS shadow_id
         FROM sandboxd.tasks t
@@ -309,6 +424,9 @@ BEGIN
         WHERE t.task_id = ANY (p_tasks) AND NOT t.is_pinned
             -- Nobody has approved of what would run here (0010-approvals.sql).
             AND NOT sandboxd.is_held(t.task_id)
+            AND (NOT v_asks OR sandboxd.approval_reason(t.profile, b.budget_id, t.spec,
+                sandboxd.money(t.cpu_ms, t.memory_mib_s, 1, t.egress_bytes, b.price_cpu_s,
+                    b.price_memory_gib_s, b.price_run, b.price_egress_gib)) IS NULL)
     ), made AS (
         INSERT INTO sandboxd.tasks (task_id, lane, profile, rank, max_attempts, deadline_at, cpu_ms,
             memory_mib_s, wall_ms, egress_bytes, memory_mib, spec, is_pinned)
@@ -330,6 +448,24 @@ BEGIN
     INSERT INTO sandboxd.task_ready (lane, rank, task_id, fence, attempt)
     SELECT v_lane, w.rank, w.shadow_id, 1, 1 FROM wanted w
     WHERE NOT EXISTS (SELECT FROM sandboxd.task_delayed d WHERE d.task_id = w.task_id);
+END
+$$;
+
+-- Ends the shadows of tasks that go to sandboxes themselves by now: they are compared with nothing. One
+-- that waits ends when a lease meets it, and one that runs when its worker hears of it. Who has one in hand
+-- just now is not waited for.
+CREATE FUNCTION sandboxd.drop_shadows(p_tasks bigint[]) RETURNS void
+LANGUAGE plpgsql
+SET enable_seqscan = off
+AS $$
+BEGIN
+    WITH dropped AS (
+        DELETE FROM sandboxd.task_shadows WHERE task_id = ANY (p_tasks) RETURNING shadow_id
+    ), held AS MATERIALIZED (
+        SELECT t.task_id FROM dropped d JOIN sandboxd.tasks t ON t.task_id = d.shadow_id
+        WHERE t.state = 0 FOR NO KEY UPDATE OF t SKIP LOCKED
+    )
+    UPDATE sandboxd.tasks t SET cancel_requested = true FROM held h WHERE t.task_id = h.task_id;
 END
 $$;
 
@@ -375,7 +511,8 @@ LANGUAGE sql IMMUTABLE AS $$
     ), NULL)
 $$;
 
--- Compares tasks with their shadows where both have ended. Answers how many.
+-- Compares tasks with their shadows where both have ended. Answers how many. A task that went to a sandbox
+-- in the end, because the percentage has changed since, is not what its shadow was for.
 CREATE FUNCTION sandboxd.compare_shadows(p_limit int DEFAULT 1000) RETURNS int
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -398,6 +535,7 @@ BEGIN
     SELECT t.profile, coalesce(k.key, t.task_id::text), 'on the host', 'in the sandbox', s.host, s.sandbox,
         sandboxd.differences(s.host, s.sandbox)
     FROM seen s JOIN sandboxd.tasks t ON t.task_id = s.task_id
+    JOIN sandboxd.lanes l ON l.lane = t.lane AND l.pool = 'host'
     LEFT JOIN sandboxd.task_keys k ON k.task_id = s.task_id
     -- One that never ran has nothing to compare.
     WHERE s.host IS NOT NULL AND s.sandbox IS NOT NULL;
@@ -473,7 +611,7 @@ LANGUAGE sql STABLE AS $$
     SELECT json_build_object('canary', sandboxd.canary(p_profile), 'hours', p_hours,
         'tasks', json_build_object('sandbox', h.sandbox, 'host', h.host),
         'runs', (SELECT json_build_object('runs', f.runs, 'failed', f.failed, 'verdicts', f.verdicts)
-            FROM since s, sandboxd.canary_failures(p_profile, s.at, 2147483647) AS f),
+            FROM since s, sandboxd.canary_failures(p_profile, s.at) AS f),
         'compared', t.compared, 'agreed', t.agreed, 'wall_ratio', t.wall_ratio,
         'memory_ratio', t.memory_ratio,
         'missed', (SELECT coalesce(sum(m.misses), 0) FROM sandboxd.shadow_misses m, since s

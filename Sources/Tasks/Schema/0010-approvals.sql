@@ -26,12 +26,14 @@ CREATE TABLE sandboxd.approvals (
     needed_for text NOT NULL,
     asked_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     expires_at timestamptz NOT NULL,
-    decision text CHECK (decision IN ('approved', 'denied', 'expired')),
+    -- 'cancelled': with its task, by whoever cancelled that.
+    decision text CHECK (decision IN ('approved', 'denied', 'expired', 'cancelled')),
     decided_at timestamptz,
     decided_by text,
     why text
 );
 CREATE INDEX approvals_task ON sandboxd.approvals (task_id);
+CREATE INDEX approvals_open ON sandboxd.approvals (expires_at) WHERE decision IS NULL;
 
 -- A task is here while it waits for a word, and in no other place.
 CREATE TABLE sandboxd.task_held (
@@ -174,7 +176,7 @@ BEGIN
     END IF;
     -- Where it belongs by now.
     IF NOT v_task.is_pinned THEN
-        v_task.lane := sandboxd.home_lane(p_task, v_task.profile, v_task.lane);
+        v_task.lane := sandboxd.home_lane(p_task, v_task.lane);
         UPDATE sandboxd.tasks SET lane = v_task.lane WHERE task_id = p_task;
     END IF;
     IF v_held.run_at > now() THEN
@@ -189,23 +191,37 @@ BEGIN
 END
 $$;
 
--- Ends tasks about which nobody has decided in time. Answers how many.
-CREATE FUNCTION sandboxd.expire_approvals() RETURNS int
-LANGUAGE plpgsql AS $$
+-- Ends tasks about which nobody has decided in time, the longest overdue first. Answers how many. What
+-- was asked last counts: a request of before ends alone. Nobody is waited for who has a task in hand.
+CREATE FUNCTION sandboxd.expire_approvals(p_limit int DEFAULT 1000) RETURNS int
+LANGUAGE plpgsql
+SET enable_seqscan = off
+AS $$
 DECLARE
     v_count int;
 BEGIN
-    WITH over AS (
+    WITH late AS MATERIALIZED (
+        SELECT a.approval_id, a.task_id FROM sandboxd.approvals a
+        WHERE a.decision IS NULL AND a.expires_at <= now() ORDER BY a.expires_at LIMIT p_limit
+    ), held AS MATERIALIZED (
+        -- Tasks first, as all do who decide.
+        SELECT l.approval_id FROM late l JOIN sandboxd.tasks t ON t.task_id = l.task_id
+        FOR NO KEY UPDATE OF t SKIP LOCKED
+    ), over AS (
         UPDATE sandboxd.approvals a SET decision = 'expired', decided_at = clock_timestamp()
-        WHERE a.decision IS NULL AND a.expires_at <= now() AND a.task_id IN (
-            SELECT h.task_id FROM sandboxd.task_held h ORDER BY h.task_id LIMIT 1000
-            FOR UPDATE SKIP LOCKED)
-        RETURNING a.task_id
+        FROM late l
+        WHERE a.approval_id = l.approval_id AND a.decision IS NULL
+            AND (l.approval_id IN (SELECT h.approval_id FROM held h)
+                OR NOT EXISTS (SELECT FROM sandboxd.tasks t WHERE t.task_id = l.task_id))
+        RETURNING a.approval_id, a.task_id
     ), gone AS (
-        DELETE FROM sandboxd.task_held h USING over o WHERE h.task_id = o.task_id
+        DELETE FROM sandboxd.task_held h USING over o
+        WHERE h.task_id = o.task_id AND NOT EXISTS (SELECT FROM sandboxd.approvals n
+            WHERE n.task_id = o.task_id AND n.approval_id > o.approval_id)
+        RETURNING h.task_id
     )
     UPDATE sandboxd.tasks t SET state = 6, verdict = 'not_approved', finished_at = now()
-    FROM over o WHERE t.task_id = o.task_id AND t.state = 0;
+    FROM gone g WHERE t.task_id = g.task_id AND t.state = 0;
     GET DIAGNOSTICS v_count = ROW_COUNT;
     RETURN v_count;
 END

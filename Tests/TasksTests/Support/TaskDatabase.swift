@@ -70,12 +70,13 @@ struct TaskDatabase: Sendable {
 
     /// Runs `body` beside a client and closes it.
     func withClient<Value: Sendable>(
+        statementTimeout: Duration = .seconds(45),
         _ body: (Client) async throws -> Value
     ) async throws -> Value {
         var session = Session()
         session.patience = .seconds(20)
         session.connectDeadline = .seconds(20)
-        session.statementTimeout = .seconds(45)
+        session.statementTimeout = statementTimeout
         let client = Client(try ConnectionTarget(string), session: session, on: try Self.loop.get())
         return try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await client.run() }
@@ -92,11 +93,12 @@ struct TaskDatabase: Sendable {
 
     /// Runs `body` with the queue as nodes use it.
     func withQueue<Value: Sendable>(
+        statementTimeout: Duration = .seconds(45),
         _ body: (TaskQueue) async throws -> Value
     ) async throws -> Value {
         try await withClient { work in
             try await withClient { beats in
-                try await withClient { watch in
+                try await withClient(statementTimeout: statementTimeout) { watch in
                     try await body(TaskQueue(work: work, beats: beats, watch: watch))
                 }
             }

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+import Postgres
+import Tasks
+import Testing
+
+@Suite("Shadows whose task has no use for them any more", .database, .timeLimit(.minutes(1)))
+struct TaskShadowTests {
+    /// Each task and its shadow: 1 and 2, 3 and 4, and so on.
+    private static func with(
+        tasks count: Int,
+        _ more: String = "",
+        _ body: (Connection) async throws -> Void
+    ) async throws {
+        try await TaskDatabase.with { database in
+            try await database.withConnection { connection in
+                try await connection.script(
+                    """
+                    SELECT sandboxd.register_worker('h', 60, 'host');
+                    SELECT sandboxd.register_worker('s', 60);
+                    SELECT sandboxd.set_canary('code', '{"percent": 0, "shadow": true}');
+                    SELECT sandboxd.enqueue('code', '{"argv":["a"]}'\(more))
+                    FROM generate_series(1, \(count));
+                    """,
+                    deadline: .seconds(20)
+                )
+                try await body(connection)
+                try await Invariants.expectNone(connection)
+            }
+        }
+    }
+
+    private static let states = """
+        SELECT string_agg(id || ' ' || status, ', ' ORDER BY id) AS value FROM sandboxd.task_queue
+        """
+    private static let pairs = "SELECT count(*) AS value FROM sandboxd.task_shadows"
+
+    private static func run(_ connection: Connection, _ sql: String) async throws {
+        try await connection.script(sql, deadline: .seconds(20))
+    }
+
+    private static func complete(_ connection: Connection) async throws {
+        _ = try await connection.rows(
+            """
+            SELECT sandboxd.complete(array_agg(task_id), array_agg(fence), array_agg('ok'::text),
+                array_agg(0), array_agg(1), array_agg(1), array_agg(10), array_agg(0),
+                array_agg('{"stdout_sha256": "same", "stdout_bytes": 4}'::text))
+            FROM sandboxd.task_leases
+            """
+        )
+    }
+
+    @Test(
+        "a task that is cancelled takes its waiting shadow with it",
+        arguments: ["", ", p_run_at => now() + interval '1 hour'"]
+    )
+    func cancelled(more: String) async throws {
+        try await Self.with(tasks: 2, more) { connection in
+            let waits = more.isEmpty ? "ready" : "delayed"
+            let state = try await connection.value("SELECT sandboxd.cancel(1) AS value")
+            #expect(state == "cancelled")
+            #expect(
+                try await connection.value(Self.states)
+                    == "1 cancelled, 2 cancelled, 3 \(waits), 4 \(waits)"
+            )
+            #expect(try await connection.value(Self.pairs) == "1")
+        }
+    }
+
+    @Test("a shadow that runs is called off with its task")
+    func running() async throws {
+        try await Self.with(tasks: 1) { connection in
+            try await Self.run(connection, "SELECT * FROM sandboxd.lease(2, 9)")
+            #expect(try await connection.value("SELECT sandboxd.cancel(1) AS value") == "cancelled")
+            let told = try await connection.value(
+                """
+                SELECT why AS value
+                FROM sandboxd.heartbeat(2, 60, '{2}', '{1}', '{0}', '{0}', '{0}', '{0}')
+                """
+            )
+            #expect(told == "cancel")
+        }
+    }
+
+    @Test("who has the shadow in hand just now is not waited for")
+    func inHand() async throws {
+        try await TaskDatabase.with { database in
+            try await database.run(
+                """
+                SELECT sandboxd.set_canary('code', '{"percent": 0, "shadow": true}');
+                SELECT sandboxd.enqueue('code', '{"argv":["a"]}');
+                """
+            )
+            try await database.withConnection { connection in
+                try await Self.run(connection, "SET statement_timeout = '5s'")
+                try await database.holding("FROM sandboxd.tasks WHERE task_id = 2 FOR UPDATE") {
+                    let state = try await connection.value("SELECT sandboxd.cancel(1) AS value")
+                    #expect(state == "cancelled")
+                }
+            }
+        }
+    }
+
+    @Test("a task that moves to the sandbox leaves no shadow that runs or is compared")
+    func moved() async throws {
+        try await Self.with(tasks: 1) { connection in
+            _ = try await connection.rows(
+                "SELECT sandboxd.set_canary('code', '{\"percent\": 100}')"
+            )
+            _ = try await connection.rows("SELECT sandboxd.rebucket()")
+            #expect(try await connection.value(Self.pairs) == "0")
+            let leased = try await connection.rows("SELECT task_id FROM sandboxd.lease(2, 9)")
+            #expect(try leased.map { try $0.int("task_id") } == [1])
+            #expect(try await connection.value(Self.states) == "1 running, 2 cancelled")
+        }
+    }
+
+    @Test("nor does one that was delayed, and belongs to the sandbox when its time comes")
+    func delayed() async throws {
+        try await Self.with(tasks: 1, ", p_run_at => now() + interval '1 hour'") { connection in
+            try await Self.run(
+                connection,
+                """
+                SELECT sandboxd.set_canary('code', '{"percent": 100}');
+                UPDATE sandboxd.task_delayed SET run_at = now() - interval '1 second';
+                SELECT sandboxd.promote();
+                """
+            )
+            let leased = try await connection.rows("SELECT task_id FROM sandboxd.lease(2, 9)")
+            #expect(try leased.map { try $0.int("task_id") } == [1])
+            #expect(try await connection.value(Self.states) == "1 running, 2 cancelled")
+        }
+    }
+
+    /// It comes back after a failure, by when the percentage is another.
+    @Test("a task that ended in the sandbox is not compared as one of the host")
+    func failedOver() async throws {
+        try await Self.with(tasks: 2) { connection in
+            try await Self.run(
+                connection,
+                """
+                SELECT * FROM sandboxd.lease(1, 1);
+                SELECT * FROM sandboxd.lease(2, 9);
+                SELECT sandboxd.set_canary('code', '{"percent": 100}');
+                SELECT sandboxd.complete('{1}', '{1}', '{engine_error}', '{null}', '{0}', '{0}', '{0}',
+                    '{0}');
+                UPDATE sandboxd.task_delayed SET run_at = now() - interval '1 second';
+                SELECT sandboxd.promote();
+                SELECT * FROM sandboxd.lease(2, 9);
+                """
+            )
+            try await Self.complete(connection)
+            #expect(try await connection.value(Self.states)?.hasPrefix("1 succeeded, 2 ") == true)
+            #expect(
+                try await connection.value("SELECT sandboxd.compare_shadows() AS value") == "0"
+            )
+        }
+    }
+
+    @Test("one that ended on the host is compared, though the percentage has changed since")
+    func endedBefore() async throws {
+        try await Self.with(tasks: 2) { connection in
+            try await Self.run(
+                connection,
+                """
+                SELECT * FROM sandboxd.lease(1, 9);
+                SELECT * FROM sandboxd.lease(2, 9);
+                SELECT sandboxd.set_canary('code', '{"percent": 100}');
+                SELECT sandboxd.complete('{1,2}', '{1,1}', '{exit,exit}', '{3,3}', '{0,0}', '{0,0}',
+                    '{0,0}', '{0,0}');
+                """
+            )
+            try await Self.complete(connection)
+            #expect(
+                try await connection.value("SELECT sandboxd.compare_shadows() AS value") == "2"
+            )
+        }
+    }
+}
