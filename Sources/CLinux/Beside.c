@@ -5,6 +5,7 @@
 #include "CLinux.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -35,7 +36,15 @@ int clx_pidfd_open(pid_t pid) {
     return (int)syscall(SYS_pidfd_open, pid, 0);
 }
 
-pid_t clx_start_beside(char *const argv[], int output, int error_output) {
+int clx_packet_pipe(int fds[2]) {
+    return pipe2(fds, O_CLOEXEC | O_DIRECT);
+}
+
+int clx_close_from(int first) {
+    return close_range((unsigned)first, ~0U, 0);
+}
+
+pid_t clx_start_beside(char *const argv[], int output) {
     int told[2];
     if (clx_pipe(told, 0) < 0) {
         return -1;
@@ -46,8 +55,7 @@ pid_t clx_start_beside(char *const argv[], int output, int error_output) {
         // Killed without warning, this process takes the command with it, as if it were the command.
         int code = 0;
         if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != own ||
-            (output >= 0 && dup2(output, STDOUT_FILENO) < 0) ||
-            (error_output >= 0 && dup2(error_output, STDERR_FILENO) < 0)) {
+            (output >= 0 && dup2(output, STDOUT_FILENO) < 0)) {
             code = errno;
         } else {
             (void)execvp(argv[0], argv);
@@ -78,6 +86,17 @@ pid_t clx_start_beside(char *const argv[], int output, int error_output) {
         }
     }
     return pid;
+}
+
+void clx_stand_alone(void) {
+    for (size_t index = 0; index < sizeof forwarded / sizeof *forwarded; index++) {
+        struct sigaction now;
+        if (sigaction(forwarded[index], NULL, &now) == 0 && now.sa_sigaction == forward) {
+            now = (struct sigaction){.sa_handler = SIG_DFL};
+            (void)sigaction(forwarded[index], &now, NULL);
+        }
+    }
+    command = 0;
 }
 
 void clx_die_of(int signal_number) {

@@ -71,11 +71,22 @@ pid_t clx_fork(void);
 /// pidfd_open(2): readable when the process has ended. Close-on-exec.
 int clx_pidfd_open(pid_t pid);
 
-/// Starts a command by execvp(3) with everything this process has, but `output` and `error_output`
-/// as its standard output and error unless they are -1. It dies with this process, which from here
-/// on hands on the signals that it gets, and must have one thread. Answers the process id, or -1 and
-/// errno, also when the command cannot be executed.
-pid_t clx_start_beside(char *_Nullable const argv[_Nonnull], int output, int error_output);
+/// pipe2(2) with O_CLOEXEC and O_DIRECT, which Glibc's module hides: each write of up to a page is
+/// a packet of its own, and a read gets one packet. What a read has no room for is thrown away.
+int clx_packet_pipe(int fds[_Nonnull 2]);
+
+/// Closes `first` and every descriptor above it: close_range(2), which Glibc's module hides.
+int clx_close_from(int first);
+
+/// Starts a command by execvp(3) with everything this process has, but `output` as its standard
+/// output unless it is -1. It dies with this process, which from here on hands on the signals that
+/// it gets, and must have one thread. Answers the process id, or -1 and errno, also when the
+/// command cannot be executed.
+pid_t clx_start_beside(char *_Nullable const argv[_Nonnull], int output);
+
+/// Ends the handing on of signals: they are this process's own again. To be called before the
+/// command is waited for, for afterwards its process id may be another's.
+void clx_stand_alone(void);
 
 /// Ends this process by a signal, without a core: as one that waited for who died of it.
 void clx_die_of(int signal_number);

@@ -25,7 +25,6 @@ package struct SHA256 {
         0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c,
         0x1f83_d9ab, 0x5be0_cd19,
     ]
-    private var schedule = [UInt32](repeating: 0, count: blockBytes)
     /// Of a block that is not full yet.
     private var pending: [UInt8] = []
     private var byteCount: UInt64 = 0
@@ -48,14 +47,30 @@ package struct SHA256 {
 
     /// Takes more bytes in.
     package mutating func update(_ bytes: some Collection<UInt8>) {
-        byteCount += UInt64(bytes.count)
-        for byte in bytes {
-            pending.append(byte)
-            if pending.count == Self.blockBytes {
-                compress()
-                pending.removeAll(keepingCapacity: true)
-            }
+        let isTaken: Void? = bytes.withContiguousStorageIfAvailable {
+            update(UnsafeRawBufferPointer($0))
         }
+        if isTaken == nil { Array(bytes).withUnsafeBytes { update($0) } }
+    }
+
+    /// Takes more bytes in: whole blocks from where they are.
+    package mutating func update(_ bytes: UnsafeRawBufferPointer) {
+        byteCount += UInt64(bytes.count)
+        var rest = bytes[...]
+        if !pending.isEmpty {
+            let missing = rest.prefix(Self.blockBytes - pending.count)
+            pending.append(contentsOf: missing)
+            rest = rest.dropFirst(missing.count)
+            guard pending.count == Self.blockBytes else { return }
+            pending.withUnsafeBytes { Self.compress($0, into: &state) }
+            pending.removeAll(keepingCapacity: true)
+        }
+        while rest.count >= Self.blockBytes {
+            let block = UnsafeRawBufferPointer(rebasing: rest.prefix(Self.blockBytes))
+            Self.compress(block, into: &state)
+            rest = rest.dropFirst(Self.blockBytes)
+        }
+        pending.append(contentsOf: rest)
     }
 
     /// The digest of all that came in: 32 bytes.
@@ -70,30 +85,50 @@ package struct SHA256 {
     }
 
     /// One full block, by the standard's own names.
-    private mutating func compress() {
-        for index in 0..<16 {
-            schedule[index] = pending[4 * index..<4 * index + 4].reduce(0) { $0 << 8 | UInt32($1) }
+    private static func compress(_ block: UnsafeRawBufferPointer, into state: inout [UInt32]) {
+        withUnsafeTemporaryAllocation(of: UInt32.self, capacity: blockBytes) { schedule in
+            fill(schedule, block)
+            var (a, b, c, d) = (state[0], state[1], state[2], state[3])
+            var (e, f, g, h) = (state[4], state[5], state[6], state[7])
+            constants.withUnsafeBufferPointer { constants in
+                for index in 0..<blockBytes {
+                    let s1 = rotated(e, 6) ^ rotated(e, 11) ^ rotated(e, 25)
+                    let first = h &+ s1 &+ (e & f ^ ~e & g) &+ constants[index] &+ schedule[index]
+                    let s0 = rotated(a, 2) ^ rotated(a, 13) ^ rotated(a, 22)
+                    let second = s0 &+ (a & b ^ a & c ^ b & c)
+                    (h, g, f, e, d, c, b, a) = (g, f, e, d &+ first, c, b, a, first &+ second)
+                }
+            }
+            state[0] &+= a
+            state[1] &+= b
+            state[2] &+= c
+            state[3] &+= d
+            state[4] &+= e
+            state[5] &+= f
+            state[6] &+= g
+            state[7] &+= h
         }
-        for index in 16..<Self.blockBytes {
+    }
+
+    private static func fill(
+        _ schedule: UnsafeMutableBufferPointer<UInt32>,
+        _ block: UnsafeRawBufferPointer
+    ) {
+        for index in 0..<16 {
+            let word = block.loadUnaligned(fromByteOffset: 4 * index, as: UInt32.self)
+            schedule.initializeElement(at: index, to: UInt32(bigEndian: word))
+        }
+        for index in 16..<blockBytes {
             let before = schedule[index - 15]
             let last = schedule[index - 2]
             let s0 = rotated(before, 7) ^ rotated(before, 18) ^ before >> 3
             let s1 = rotated(last, 17) ^ rotated(last, 19) ^ last >> 10
-            schedule[index] = schedule[index - 16] &+ s0 &+ schedule[index - 7] &+ s1
+            let word = schedule[index - 16] &+ s0 &+ schedule[index - 7] &+ s1
+            schedule.initializeElement(at: index, to: word)
         }
-        var (a, b, c, d) = (state[0], state[1], state[2], state[3])
-        var (e, f, g, h) = (state[4], state[5], state[6], state[7])
-        for index in 0..<Self.blockBytes {
-            let s1 = rotated(e, 6) ^ rotated(e, 11) ^ rotated(e, 25)
-            let first = h &+ s1 &+ (e & f ^ ~e & g) &+ Self.constants[index] &+ schedule[index]
-            let s0 = rotated(a, 2) ^ rotated(a, 13) ^ rotated(a, 22)
-            let second = s0 &+ (a & b ^ a & c ^ b & c)
-            (h, g, f, e, d, c, b, a) = (g, f, e, d &+ first, c, b, a, first &+ second)
-        }
-        for (index, word) in [a, b, c, d, e, f, g, h].enumerated() { state[index] &+= word }
     }
 
-    private func rotated(_ word: UInt32, _ places: UInt32) -> UInt32 {
-        word >> places | word << (32 - places)
+    private static func rotated(_ word: UInt32, _ places: UInt32) -> UInt32 {
+        word &>> places | word &<< (32 &- places)
     }
 }

@@ -24,5 +24,7 @@ struct DaemonOptions: ParsableArguments {
             throw ExitCode(125)
         }
         if status != 0 { throw ExitCode(status) }
+        // What was asked for did not arrive, which was said.
+        if Terminal.hasLost { throw ExitCode(125) }
     }
 }

@@ -11,10 +11,11 @@ struct RunCommand: ParsableCommand {
         usage: "sandboxd run [options] -- command [argument ...]",
         discussion: """
             Standard output and error come out as they happen. The exit status is the command's own; \
-            128+n when signal n killed it; 124 at the deadline (wall or CPU time); 125 when sandboxd \
-            itself failed, or ended the run for another cap or because it was cancelled; 126 when \
-            the command cannot be executed; 127 when it is not there; 137 when it ran out of \
-            memory; 159 when the system call filter killed it; 64 for a wrong option.
+            128+n when signal n killed it; 124 at the deadline (wall or CPU time); 125 when \
+            sandboxd itself failed, could not read its input or write the output, or ended the run \
+            for another cap or because it was cancelled; 126 when the command cannot be executed; \
+            127 when it is not there; 137 when it ran out of memory; 159 when the system call \
+            filter killed it; 64 for a wrong option.
             """
     )
 
@@ -119,6 +120,7 @@ struct RunCommand: ParsableCommand {
             }
             let side = try canary.side(profile: profile, DaemonAPI(socket: socket))
             if side == .host { throw ExitCode(try HostSession(self).run()) }
+            Terminal.keepClosed()
             // The daemon's end of the connection may close first; the read says so. Only now: a
             // command on this host has its signals as they were.
             signal(SIGPIPE, SIG_IGN)

@@ -41,21 +41,34 @@ struct RunSession {
         } catch {
             // The daemon may have refused before it read everything: its answer says why.
         }
-        let result: JSONValue
+        let answer: Answer
         do throws(ClientError) {
             let response = try DaemonAPI.accepted(try connection.response())
-            result = try options.json ? object(response) : events(response)
+            answer = try options.json ? object(response) : events(response)
         } catch .ended {
             throw .runLost
         }
-        shadow?.tell(Observation(result: result, withArtifacts: true))
-        return try finish(result)
+        // What was done before had its shadow then.
+        if answer.isNew { shadow?.tell(Observation(result: answer.result, withArtifacts: true)) }
+        return try finish(answer.result)
+    }
+
+    private struct Answer {
+        let result: JSONValue
+        /// Whether the run was done now, and not before under the same key.
+        let isNew: Bool
     }
 
     /// Begins the same run by another engine.
     private func shadow(_ engine: String) throws(ClientError) -> Shadow {
         guard !options.stdin else {
             throw .usage("--shadow-engine with --stdin: an input that comes as it goes comes once")
+        }
+        guard options.key == nil || !options.json else {
+            throw .usage(
+                "--shadow-engine with --key and --json: one object does not say whether the run "
+                    + "was done now or before; leave one of the three out"
+            )
         }
         var other = options
         other.engine = engine
@@ -75,15 +88,16 @@ struct RunSession {
         )
     }
 
-    private func object(_ response: Response) throws(ClientError) -> JSONValue {
+    private func object(_ response: Response) throws(ClientError) -> Answer {
         let body = try response.all()
         guard let result = JSONParser.parse(body) else { throw .notHTTP }
         Terminal.write(1, body)
-        return result
+        // Unknown with a key, which has no shadow here.
+        return Answer(result: result, isNew: true)
     }
 
     /// Follows the events, one a line, until the result.
-    private func events(_ response: Response) throws(ClientError) -> JSONValue {
+    private func events(_ response: Response) throws(ClientError) -> Answer {
         var printer = OutputPrinter()
         var hasStarted = false
         var lines = ResponseLines(response)
@@ -93,7 +107,7 @@ struct RunSession {
             if let result = event["result"] {
                 // A run of this key was there before, and its output comes with its result.
                 if !hasStarted { KeptOutput(result)?.print() }
-                return result
+                return Answer(result: result, isNew: hasStarted)
             }
             printer.print(event)
         }
@@ -119,6 +133,6 @@ struct RunSession {
             Terminal.say(outcome.summary)
         }
         if options.explain, !options.json { explain(result) }
-        return outcome.exitStatus
+        return Terminal.hasLost ? 125 : outcome.exitStatus
     }
 }

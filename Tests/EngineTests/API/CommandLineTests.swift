@@ -123,6 +123,12 @@ struct Invocation: Sendable, CustomTestStringConvertible {
             stdout: "1\n"
         ),
         Invocation(
+            fact: "a shadow of what may be kept, as one object, is 125",
+            arguments: ["--key", "k", "--shadow-engine", "docker", "--json", "--", "true"],
+            exitCode: 125,
+            says: "--shadow-engine with --key and --json"
+        ),
+        Invocation(
             fact: "an option that does not exist is refused",
             arguments: ["--nosuch", "--", "true"],
             exitCode: 64,
@@ -145,6 +151,27 @@ struct CommandLineTests {
             environment: socket.merging(environment) { $1 },
             stdin: stdin
         )
+    }
+
+    /// Starts one with streams of the test's own; one that hangs is ended before long.
+    private func start(_ arguments: [String], _ descriptors: [Int32: Int32]) throws -> Program {
+        let program = try Installation.shared.get().program("sandboxd")
+        return try Program(
+            [program, "run", "--timeout", "20"] + arguments,
+            environment: [
+                "SANDBOXD_SOCKET": try #require(Host.socket), "XDG_STATE_HOME": "/nowhere",
+            ],
+            descriptors: descriptors
+        )
+    }
+
+    /// A pipe whose end `nonblocking` (0: to read from) never makes anybody wait.
+    private func pipe(nonblocking: Int) throws -> [Int32] {
+        var ends: [Int32] = [-1, -1]
+        try #require(Glibc.pipe(&ends) == 0)
+        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+        _ = fcntl(ends[nonblocking], F_SETFL, O_NONBLOCK)
+        return ends
     }
 
     @Test("each invocation exits, prints and says as it should", arguments: Invocation.all)
@@ -180,6 +207,83 @@ struct CommandLineTests {
         let ending = try run(["--stdin", "--", "sha256sum"], stdin: "/etc/passwd")
         let direct = try Program.run(["sha256sum"], stdin: "/etc/passwd")
         #expect(ending.text == direct.text)
+    }
+
+    @Test("--stdin waits for an input that answers at once that there is nothing yet")
+    func nonblockingInput() throws {
+        let ends = try pipe(nonblocking: 0)
+        let program = try start(["--stdin", "--", "sh", "-c", "echo up; cat"], [0: ends[0]])
+        close(ends[0])
+        #expect(Host.waits(upTo: .seconds(20)) { program.outputSoFar == Array("up\n".utf8) })
+        write(ends[1], "late\n", 5)
+        close(ends[1])
+        let ending = program.ending()
+        #expect(ending.exitCode == 0 && ending.text == "up\nlate\n", "\(ending.errorText)")
+    }
+
+    @Test("an input that cannot be read ends for the job, is said, and is 125")
+    func brokenInput() throws {
+        let arguments = ["--timeout", "20", "--stdin", "--", "sh", "-c", "cat; echo end"]
+        let ending = try run(arguments, stdin: "/tmp")
+        #expect(ending.exitCode == 125 && ending.text == "end\n")
+        #expect(ending.errorText.contains("standard input: Is a directory"), "\(ending.errorText)")
+    }
+
+    @Test("an output that has no room for now gets all of it")
+    func nonblockingOutput() throws {
+        let ends = try pipe(nonblocking: 1)
+        let program = try start(["--", "head", "-c", "1000000", "/dev/zero"], [1: ends[1]])
+        close(ends[1])
+        var waiting: Int32 = 0
+        let isFull = Host.waits(upTo: .seconds(20)) {
+            ioctl(ends[0], UInt(FIONREAD), &waiting) == 0 && waiting == 65536
+        }
+        #expect(isFull, "\(waiting)")
+        let output = FileHandle(fileDescriptor: ends[0], closeOnDealloc: true)
+        #expect(try output.readToEnd()?.count == 1_000_000)
+        #expect(program.ending().exitCode == 0)
+    }
+
+    @Test("an output that takes nothing is said once, and is 125", arguments: [[], ["--json"]])
+    func fullOutput(_ options: [String]) throws {
+        let full = open("/dev/full", O_WRONLY | O_CLOEXEC)
+        defer { close(full) }
+        let script = "echo one; sleep 0.2; echo two; exit 3"
+        let ending = try start(options + ["--", "sh", "-c", script], [1: full]).ending()
+        #expect(ending.exitCode == 125)
+        let said = ending.errorText.split(separator: "\n").filter { $0.contains("No space left") }
+        #expect(said.count == 1, "\(ending.errorText)")
+    }
+
+    @Test("an output that is closed is said, and nothing goes to the daemon in its place")
+    func closedOutput() throws {
+        let program = try Installation.shared.get().program("sandboxd")
+        let ending = try Program.run(
+            ["sh", "-c", "exec '\(program)' run -- echo lost >&-"],
+            environment: ["SANDBOXD_SOCKET": try #require(Host.socket)]
+        )
+        #expect(ending.exitCode == 125)
+        #expect(ending.errorText.contains("standard output: Bad file descriptor"))
+    }
+
+    @Test("a run of a known key gets no second shadow")
+    func keptShadow() throws {
+        let id = Host.unique("kept")
+        let arguments = [
+            "--profile", "shell", "--key", id, "--task-id", id, "--shadow-engine",
+            Host.engine ?? "native", "--", "sh", "-c", "date +%s%N",
+        ]
+        let endings = try (0..<2).map { _ in try start(arguments, [:]).ending() }
+        #expect(endings.allSatisfy { $0.exitCode == 0 }, "\(endings.map(\.errorText))")
+        #expect(endings[0].text == endings[1].text)
+        // A shadow is a process of the same words; when none is left, all has been told.
+        let isQuiet = Host.waits(upTo: .seconds(30 * Host.slowness)) {
+            ProcessTable().entries.keys.allSatisfy { !ProcessTable.arguments($0).contains(id) }
+        }
+        #expect(isQuiet)
+        let report = try Host.daemon().answer("GET", "/v1/canaries/shell/report").json
+        let told = report["differing"]?.elements.filter { $0["task"]?.text == id }
+        #expect(told?.count == 1, "\(report)")
     }
 
     @Test("without --stdin standard input is not read")

@@ -8,9 +8,8 @@ internal import SystemPackage
 /// The plain command, run beside this process instead of in its place, so that what it does can be
 /// seen.
 ///
-/// It has this process's environment, directory and streams. An output that is no terminal goes
-/// through a pipe on its way, in pieces that are never waited for; one that is goes straight there and
-/// is not seen. Signals are handed on, and the ending is this process's own.
+/// It has this process's environment, directory and streams; `HostOutput` says when there is a pipe
+/// on the way of its standard output. Signals are handed on, and the ending is this process's own.
 struct HostRun {
     /// How much of an output is hashed; more than any sandbox may write.
     private static let hashLimit = 64 << 20
@@ -20,23 +19,23 @@ struct HostRun {
 
     private let pid: pid_t
     private let start: ContinuousClock.Instant
-    private var relays: [OutputRelay]
     private let ended: Descriptor
+    private var relay: OutputRelay?
+    private let file: OutputFile?
 
     /// Starts the last `argumentCount` arguments of this process.
-    init(argumentCount: Int) throws(NotStarted) {
+    init(argumentCount: Int, output: HostOutput) throws(NotStarted) {
         let first = Int(CommandLine.argc) - argumentCount
         let arguments = CommandLine.unsafeArgv.advanced(by: first)
         start = .now
         do throws(Errno) {
-            let output = try OutputRelay.pipe(to: 1)
-            let errorOutput = try OutputRelay.pipe(to: 2)
-            let pid = try kernel {
-                clx_start_beside(arguments, output?.end.number ?? -1, errorOutput?.end.number ?? -1)
-            }
+            relay = output == .relayed ? try OutputRelay(hashing: Self.hashLimit) : nil
+            file = output == .reread ? OutputFile() : nil
+            let end = relay?.commandEnd?.number ?? -1
+            let pid = try kernel { clx_start_beside(arguments, end) }
+            relay?.handedOver()
             self.pid = pid
             ended = Descriptor(owning: try kernel { clx_pidfd_open(pid) })
-            relays = [output?.relay, errorOutput?.relay].compactMap { $0 }
         } catch {
             let program = arguments.pointee.map { String(cString: $0) } ?? ""
             Terminal.say(
@@ -50,6 +49,10 @@ struct HostRun {
     struct Ending {
         let waitStatus: Int32
         let seen: Observation
+        /// Why not all of its output was handed on: `brokenPipe` when its reader went.
+        let outputFailure: Errno?
+
+        var isSuccess: Bool { waitStatus == 0 }
 
         /// Ends this process in the same way.
         func repeatIt() -> Never {
@@ -61,57 +64,25 @@ struct HostRun {
 
     /// Hands its output on until it ends.
     mutating func wait() -> Ending {
-        relay(untilEnded: true)
+        let ended = ended
+        relay?.run(until: ended)
+        var end = pollfd(fd: ended.number, events: Int16(POLLIN), revents: 0)
+        while poll(&end, 1, -1) < 0, errno == EINTR {}
+        clx_stand_alone()
         var status: Int32 = 0
         var usage = rusage()
         while wait4(pid, &status, 0, &usage) < 0, errno == EINTR {}
         let elapsed = start.duration(to: .now)
-        // What it wrote before it ended is in the pipes.
-        relay(untilEnded: false)
-        let kibibytes = Int(usage.ru_maxrss)
+        let signal = status & 0x7f
+        relay?.drain(waiting: signal == 0)
         var seen = Observation(
             wallMilliseconds: Double(elapsed.components.seconds) * 1000
                 + Double(elapsed.components.attoseconds) / 1e15,
-            memoryPeakBytes: kibibytes << 10
+            memoryPeakBytes: Int(usage.ru_maxrss) << 10
         )
-        let signal = status & 0x7f
         seen.status = Int(signal == 0 ? status >> 8 & 0xff : 128 + signal)
-        for relay in relays {
-            if relay.target == 1 { seen.output = relay.seen } else { seen.errorOutput = relay.seen }
-        }
-        leaveRest()
-        return Ending(waitStatus: status, seen: seen)
-    }
-
-    /// Moves output on: until the command has ended, or until there is no more for now.
-    private mutating func relay(untilEnded: Bool) {
-        while true {
-            var polls = relays.flatMap { $0.polls }
-            if untilEnded {
-                polls.append(pollfd(fd: ended.number, events: Int16(POLLIN), revents: 0))
-            }
-            if polls.isEmpty { return }
-            let count = poll(&polls, nfds_t(polls.count), untilEnded || isHolding ? -1 : 0)
-            if count < 0, errno == EINTR { continue }
-            if count <= 0 { return }
-            if untilEnded, polls[polls.count - 1].revents != 0 { return }
-            for index in relays.indices { relays[index].step(polls, hashing: Self.hashLimit) }
-        }
-    }
-
-    private var isHolding: Bool { relays.contains { $0.isHolding } }
-
-    /// Something that the command left running may still write: a process that stays behind hands that
-    /// on, as it would have been without us.
-    private func leaveRest() {
-        guard relays.contains(where: { $0.isOpen }) else { return }
-        guard clx_fork() == 0 else { return }
-        var rest = self
-        while rest.relays.contains(where: { $0.isOpen || $0.isHolding }) {
-            var polls = rest.relays.flatMap { $0.polls }
-            if poll(&polls, nfds_t(polls.count), -1) < 0, errno != EINTR { break }
-            for index in rest.relays.indices { rest.relays[index].step(polls, hashing: 0) }
-        }
-        _exit(0)
+        seen.output = relay.map(\.seen) ?? file?.written(hashing: Self.hashLimit)
+        relay?.leaveRest()
+        return Ending(waitStatus: status, seen: seen, outputFailure: relay?.failure)
     }
 }

@@ -13,17 +13,21 @@ struct HostSession {
         self.options = options
     }
 
-    /// Becomes the command, or runs it beside its shadow; comes back with the status to end with when
-    /// it cannot be executed.
+    /// Becomes the command, or runs it beside its shadow; comes back with the status to end with
+    /// when it cannot be executed.
     func run() throws(ClientError) -> Int32 {
         let count = options.command.count
         guard options.canary.shadow else { return PlainCommand.become(argumentCount: count) }
+        let output = HostOutput.present
         let input = options.stdin ? try copiedInput() : nil
+        // The key is the command's: a shadow under it would be taken for the command itself, later.
+        var other = options
+        other.key = nil
         let before = options.out.map { OutFiles($0) }
         // The shadow first: this process has one thread now, and its start takes no time.
         let shadow = try Shadow(
             Shadow.Plan(
-                body: try RunBody.make(options, input: input),
+                body: try RunBody.make(other, input: input),
                 profile: options.profile,
                 taskID: options.canary.taskID,
                 places: .init(counted: "on the host", shadow: "in the sandbox"),
@@ -32,12 +36,21 @@ struct HostSession {
             )
         )
         do throws(HostRun.NotStarted) {
-            var host = try HostRun(argumentCount: count)
+            var host = try HostRun(argumentCount: count, output: output)
             signal(SIGPIPE, SIG_IGN)
             let ending = host.wait()
-            var seen = ending.seen
-            seen.artifacts = before?.changes()
-            shadow.tell(seen)
+            switch ending.outputFailure {
+            case nil:
+                var seen = ending.seen
+                seen.artifacts = before?.changes()
+                shadow.tell(seen)
+            case .brokenPipe?:
+                // A sandbox has no reader that goes: the two are not comparable.
+                break
+            case let error?:
+                Terminal.lose(1, error)
+                if ending.isSuccess { return 125 }
+            }
             ending.repeatIt()
         } catch {
             var seen = Observation(wallMilliseconds: 0, memoryPeakBytes: 0)

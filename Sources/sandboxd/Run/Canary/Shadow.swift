@@ -8,10 +8,10 @@ internal import SystemPackage
 
 /// A process that does a run once more, compares the two, and tells the daemon.
 ///
-/// It has a session of its own and nothing of the caller's streams, so that nobody waits for it. The
-/// run that counts is told to it through a pipe; when that ends without a word, there is nothing to
-/// compare. It begins only then: at the same time, the two would take processors from each other, and
-/// the shadow would be felt.
+/// It has a session of its own and none of the caller's descriptors, so that nobody waits for it
+/// and nothing stays locked for its sake. The run that counts is told to it through a pipe; when
+/// that ends without a word, there is nothing to compare. It begins only then: at the same time,
+/// the two would take processors from each other, and the shadow would be felt.
 struct Shadow {
     /// The first process of a session would get a terminal by opening one; it opens none.
     private static let factsLimit = 1 << 20
@@ -36,10 +36,9 @@ struct Shadow {
             // The daemon may take long, and the words may not fit into the pipe.
             try writing.setNonblocking()
             if try kernel({ clx_fork() }) == 0 {
-                Self.detach()
-                // Its own end of the pipe would keep the pipe open for ever.
-                close(writing.number)
-                Self.perform(plan, reading)
+                // Their numbers are closed there, and may become others': nobody closes them again.
+                _ = (Unmanaged.passRetained(reading), Unmanaged.passRetained(writing))
+                Self.perform(plan, Self.detach(keeping: reading))
                 _exit(0)
             }
             facts = writing
@@ -56,12 +55,16 @@ struct Shadow {
 
     // MARK: In the process of its own
 
-    private static func detach() {
+    /// Answers what is left of all that was open.
+    private static func detach(keeping reading: Descriptor) -> Descriptor {
         setsid()
         signal(SIGPIPE, SIG_IGN)
         signal(SIGHUP, SIG_IGN)
+        dup2(reading.number, 3)
+        _ = clx_close_from(4)
         let null = clx_open("/dev/null", O_RDWR)
         for stream in Int32(0)...2 where null >= 0 { dup2(null, stream) }
+        return Descriptor(owning: 3)
     }
 
     private static func perform(_ plan: Plan, _ reading: Descriptor) {
