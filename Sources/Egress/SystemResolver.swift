@@ -81,14 +81,33 @@ package final class SystemResolver: NameResolver {
     }
 
     /// By this host's resolver.
+    ///
+    /// A name with a dot in it is whole, as in the rule that allows it. The search list of
+    /// resolv.conf(5) must not put another one in its place: with `ndots:5`, as in Kubernetes,
+    /// `api.vendor.com.corp.example` would be asked for before `api.vendor.com`. So it is asked for
+    /// with a dot at its end. To glibc's reader of hosts(5), as of 2.36, that is another name, and
+    /// nobody writes that down there: so this looks there by itself, and first, as is the custom. A
+    /// name of one label means only what the host's settings make of it.
     package static func lookUp(_ name: String) throws -> [IPAddress] {
+        try lookUp(name, hosts: "/etc/hosts", ask)
+    }
+
+    static func lookUp(_ name: String, hosts: String, _ ask: LookUp) throws -> [IPAddress] {
+        guard name.contains(".") else { return try ask(name) }
+        let written = HostsFile.addresses(of: name, in: hosts)
+        return written.isEmpty ? try ask(name + ".") : written
+    }
+
+    @Sendable
+    private static func ask(_ question: String) throws -> [IPAddress] {
         var hints = addrinfo()
         hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
         // Only what this host could reach.
         hints.ai_flags = AI_ADDRCONFIG
         var list: UnsafeMutablePointer<addrinfo>?
-        let code = getaddrinfo(name, nil, &hints, &list)
+        let code = getaddrinfo(question, nil, &hints, &list)
         guard code == 0 else {
+            let name = question.hasSuffix(".") ? String(question.dropLast()) : question
             throw EgressRefusal.unresolved(.name(name), String(cString: gai_strerror(code)))
         }
         defer { freeaddrinfo(list) }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Foundation
 import NIOConcurrencyHelpers
 import NIOCore
 import NIOHTTP1
@@ -138,6 +139,43 @@ struct FaultTests {
         let here = try await SystemResolver()
             .addresses(of: "localhost", by: .now() + .seconds(30), on: TestSite.group.next()).get()
         #expect(!here.isEmpty && here.allSatisfy { $0.unreachable == "loopback" || $0.isV6 })
+    }
+
+    /// glibc would ask for `api.vendor.com.corp.example` first, where the host's settings say so.
+    @Test(
+        "a name with dots is asked for as it is, whatever this host's search list",
+        arguments: [
+            ("api.vendor.com", "api.vendor.com."), ("localhost", "localhost"), ("db", "db"),
+            ("vendor.com", "vendor.com."), ("comment.test", "comment.test."),
+            ("bad.test", "bad.test."), ("off.test", "off.test."), ("pinned.test", nil),
+            ("other.test", nil),
+        ] as [(String, String?)]
+    )
+    func wholeName(name: String, question: String?) throws {
+        let hosts = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
+        // What stays in a temporary directory harms nobody.
+        defer { try? FileManager.default.removeItem(at: hosts) }
+        let text = """
+            127.0.0.1 localhost
+            #10.9.9.9 off.test
+            10.1.2.3\tpinned.test  Other.Test # comment.test
+            fe80::1%lo bad.test
+            fd00::5 api.vendor.com.corp.example pinned.test other.test
+            """
+        try text.write(to: hosts, atomically: true, encoding: .utf8)
+        let asked = NIOLockedValueBox<[String]>([])
+        let found = try SystemResolver.lookUp(name, hosts: hosts.path) { question in
+            asked.withLockedValue { $0.append(question) }
+            return []
+        }
+        #expect(asked.withLockedValue { $0 } == [question].compactMap { $0 })
+        let written = question == nil ? ["10.1.2.3", "fd00::5"] : []
+        #expect(found.map { "\($0)" } == written)
+        // Without such a file, nothing is written down.
+        _ = try SystemResolver.lookUp(name, hosts: "/nonexistent") { question in
+            #expect(question == (name.contains(".") ? name + "." : name))
+            return []
+        }
     }
 
     @Test("an address that does not answer is no hindrance when the next one does")

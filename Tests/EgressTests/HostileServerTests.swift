@@ -7,13 +7,24 @@ import Testing
 @testable import Egress
 
 /// Says the same to everybody, whatever they say, and hangs up.
-private final class Parrot: ChannelInboundHandler {
+final class Parrot: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
     private let words: @Sendable () -> [UInt8]
 
     init(_ words: @escaping @Sendable () -> [UInt8]) { self.words = words }
+
+    /// A server of them.
+    static func serve(_ words: @escaping @Sendable () -> [UInt8]) async throws -> any Channel {
+        try await ServerBootstrap(group: TestSite.group)
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(Parrot(words))
+                }
+            }
+            .bind(host: "127.0.0.1", port: 0).get()
+    }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         context.writeAndFlush(wrapOutboundOut(ByteBuffer(bytes: words())), promise: nil)
@@ -50,13 +61,7 @@ struct HostileServerTests {
 
     @Test("random answers, plain or in the place of TLS, end their connection and nothing else")
     func fuzz() async throws {
-        let server = try await ServerBootstrap(group: TestSite.group)
-            .childChannelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(Parrot(Self.garbage))
-                }
-            }
-            .bind(host: "127.0.0.1", port: 0).get()
+        let server = try await Parrot.serve(Self.garbage)
         let port = try #require(server.localAddress?.port)
         let trust = try ServerTLS()
         let place = Authority(host: .name("tls.test"), port: UInt16(port))

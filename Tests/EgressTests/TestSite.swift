@@ -97,14 +97,15 @@ final class TestSite: Sendable {
     /// Connects to the proxy.
     func open() async throws -> Conversation {
         let answer = Self.group.next().makePromise(of: [UInt8].self)
+        let isBroken = NIOLockedValueBox(false)
         let channel = try await ClientBootstrap(group: Self.group)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(Collector(answer))
+                    try channel.pipeline.syncOperations.addHandler(Collector(answer, isBroken))
                 }
             }
             .connect(host: "127.0.0.1", port: proxyPort).get()
-        return Conversation(channel: channel, answer: answer.futureResult)
+        return Conversation(channel: channel, answer: answer.futureResult, isBroken: isBroken)
     }
 
     /// Sends bytes to the proxy, and answers everything that comes until the connection ends.
@@ -122,6 +123,8 @@ struct Conversation {
     let channel: any Channel
     /// Everything that comes until its end.
     let answer: EventLoopFuture<[UInt8]>
+    /// Whether that was no end, but a fault.
+    let isBroken: NIOLockedValueBox<Bool>
 
     /// Sends bytes, and answers everything that came when the connection has ended.
     func talk(_ bytes: [UInt8], patience: TimeAmount = .seconds(20)) async throws -> [UInt8] {
@@ -144,6 +147,28 @@ struct Conversation {
         defer { task.cancel() }
         _ = try await answer.get()
         return bytes.count - rest.withLockedValue { $0.count }
+    }
+
+    /// Sends the same bytes so many times, but no longer than that, and not beyond the connection's
+    /// end; answers how many bytes were taken.
+    func pour(_ bytes: ByteBuffer, times: Int, for length: TimeAmount) async throws -> Int {
+        let taken = NIOLockedValueBox(0)
+        let isDone = channel.eventLoop.makePromise(of: Void.self)
+        let timer = channel.eventLoop.scheduleTask(in: length) { isDone.succeed() }
+        defer { timer.cancel() }
+        channel.closeFuture.whenComplete { _ in isDone.succeed() }
+        for _ in 0..<times {
+            channel.write(bytes).whenSuccess {
+                let all = taken.withLockedValue { count in
+                    count += bytes.readableBytes
+                    return count
+                }
+                if all == times * bytes.readableBytes { isDone.succeed() }
+            }
+        }
+        channel.flush()
+        try await isDone.futureResult.get()
+        return taken.withLockedValue { $0 }
     }
 }
 
@@ -194,8 +219,12 @@ private final class Collector: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     private var bytes: [UInt8] = []
     private let answer: EventLoopPromise<[UInt8]>
+    private let isBroken: NIOLockedValueBox<Bool>
 
-    init(_ answer: EventLoopPromise<[UInt8]>) { self.answer = answer }
+    init(_ answer: EventLoopPromise<[UInt8]>, _ isBroken: NIOLockedValueBox<Bool>) {
+        self.answer = answer
+        self.isBroken = isBroken
+    }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         bytes += Array(buffer: unwrapInboundIn(data))
@@ -207,6 +236,7 @@ private final class Collector: ChannelInboundHandler {
     func handlerRemoved(context: ChannelHandlerContext) { answer.succeed(bytes) }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        isBroken.withLockedValue { $0 = true }
         context.close(promise: nil)
     }
 }

@@ -27,7 +27,7 @@ enum RunReport {
             "artifacts_refused": result.refusedArtifacts.map(refused),
             "network": result.reached.map(reached),
             "calls": result.calls.map(call),
-            "calls_unrecorded": result.calls.reduce(0) { $0 + $1.unrecorded },
+            "calls_unrecorded": result.unrecordedCalls,
             "stdout": output.text,
             "stdout_encoding": output.encoding,
             "stdout_truncated": keptOutput.droppedBytes > 0,
@@ -132,8 +132,8 @@ enum RunReport {
     private static func reached(_ reached: Reached) -> JSONObject {
         [
             "place": reached.place, "allowed": reached.reason == nil, "rule": reached.rule,
-            "reason": reached.reason, "count": reached.count, "sent_bytes": reached.sentBytes,
-            "received_bytes": reached.receivedBytes,
+            "reason": reached.reason, "cause": reached.cause, "count": reached.count,
+            "sent_bytes": reached.sentBytes, "received_bytes": reached.receivedBytes,
         ]
     }
 

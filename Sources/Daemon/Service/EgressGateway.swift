@@ -51,6 +51,7 @@ struct EgressGateway: Gateway {
                 place: line.place,
                 rule: line.rule,
                 reason: line.reason,
+                cause: line.cause,
                 count: line.count,
                 sentBytes: line.sentBytes,
                 receivedBytes: line.receivedBytes

@@ -14,6 +14,8 @@ package final class EgressLedger: Sendable {
         package var rule: String?
         /// Why not, when it was not: the last time.
         package var reason: String?
+        /// The kind of that reason.
+        package var cause: String?
         /// How often it was asked for.
         package var count: Int
         /// Bytes from the job, and to it.
@@ -54,14 +56,14 @@ package final class EgressLedger: Sendable {
     package var isExhausted: Bool { bytes >= limitBytes }
 
     func allowed(_ place: Authority, by rule: EgressRule) {
-        note(Key(place: "\(place)", isAllowed: true), rule: "\(rule)", reason: nil)
+        note(Key(place: "\(place)", isAllowed: true), rule: "\(rule)", refusal: nil)
     }
 
     func refused(_ place: Authority?, _ refusal: EgressRefusal) {
         note(
             Key(place: place.map { "\($0)" } ?? "", isAllowed: false),
             rule: nil,
-            reason: "\(refusal)"
+            refusal: refusal
         )
     }
 
@@ -81,7 +83,7 @@ package final class EgressLedger: Sendable {
         return isAllowed
     }
 
-    private func note(_ wanted: Key, rule: String?, reason: String?) {
+    private func note(_ wanted: Key, rule: String?, refusal: EgressRefusal?) {
         state.withLockedValue { state in
             var key = wanted
             // Two places are kept for what does not fit.
@@ -91,14 +93,16 @@ package final class EgressLedger: Sendable {
                 state.lines[key] = Line(
                     place: key.place,
                     rule: key.place.isEmpty ? nil : rule,
-                    reason: reason,
+                    reason: nil,
+                    cause: nil,
                     count: 0,
                     sentBytes: 0,
                     receivedBytes: 0
                 )
             }
             state.lines[key]?.count += 1
-            state.lines[key]?.reason = reason
+            state.lines[key]?.reason = refusal.map { "\($0)" }
+            state.lines[key]?.cause = refusal?.cause
         }
     }
 }

@@ -12,6 +12,8 @@ package enum EgressRefusal: Error, Hashable, Sendable {
 
     /// What was sent names no host and port.
     case malformed(String)
+    /// Its server could see the end of it elsewhere.
+    case unframed(String)
     case noRule(host: HostName, port: UInt16)
     /// What the name stands for must not be reached.
     case address(IPAddress, of: HostName, String)
@@ -28,6 +30,22 @@ package enum EgressRefusal: Error, Hashable, Sendable {
     /// The attempt has as many connections as it may have.
     case crowded(limit: Int)
 
+    /// Its kind, for programs.
+    package var cause: String {
+        switch self {
+        case .malformed, .unframed: "malformed"
+        case .noRule: "no_rule"
+        case .address: "address"
+        case .unresolved: "unresolved"
+        case .unconnected: "unconnected"
+        case .insecure: "insecure"
+        case .late: "late"
+        case .echo: "echo"
+        case .exhausted: "exhausted"
+        case .crowded: "crowded"
+        }
+    }
+
     /// Whether the policy said no, and not the network.
     package var isDenial: Bool {
         switch self {
@@ -41,6 +59,7 @@ extension EgressRefusal: CustomStringConvertible {
     package var description: String {
         switch self {
         case .malformed(let why): "the request names no host that could be reached: \(why)"
+        case .unframed(let why): "the request cannot be sent on: \(why)"
         case .noRule(let host, let port):
             "\(host):\(port) is not among what this run may reach; '--allow \(host):\(port)', or "
                 + "that line in the profile's network, would allow it"

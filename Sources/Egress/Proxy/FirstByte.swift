@@ -8,6 +8,11 @@ internal import NIOHTTP1
 final class FirstByte: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = ByteBuffer
 
+    /// The most that a decoder keeps of what it has not understood, or is not to: as much as one
+    /// turn of reads brings. A client that sends ahead of an answer has no more than that in the
+    /// daemon, for nothing is read before the answer is there.
+    private static let undecodedBytesMax = 1 << 20
+
     private let dialer: Dialer
     private let headers: [HeaderRule]
     private var timer: Scheduled<Void>?
@@ -73,7 +78,8 @@ final class FirstByte: ChannelInboundHandler, RemovableChannelHandler {
         case UInt8(ascii: "A")...UInt8(ascii: "Z"):
             let encoder = HTTPResponseEncoder()
             let decoder = ByteToMessageHandler(
-                HTTPRequestDecoder(leftOverBytesStrategy: .forwardBytes)
+                HTTPRequestDecoder(leftOverBytesStrategy: .forwardBytes),
+                maximumBufferSize: Self.undecodedBytesMax
             )
             try pipeline.addHandlers(
                 encoder,

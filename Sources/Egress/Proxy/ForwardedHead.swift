@@ -14,6 +14,10 @@ struct ForwardedHead {
         "proxy-authorization", "te", "trailer", "upgrade", "expect", "http2-settings",
     ]
 
+    /// What a request cannot call hop-by-hop: whom it is for, and how long its body is, which would
+    /// be a request of its own without that.
+    private static let endToEnd = ["content-length", "transfer-encoding", "host"]
+
     /// Understands a request to a proxy: its target is a whole URL (RFC 9112, section 3.2.2). When
     /// a header for its place goes over TLS, so does the request.
     init(_ request: HTTPRequestHead, headers rules: [HeaderRule]) throws(EgressRefusal) {
@@ -36,8 +40,9 @@ struct ForwardedHead {
             throw .echo(place)
         }
         tls = given.compactMap(\.tls).first
-        var headers = request.headers
-        let named = request.headers[canonicalForm: "connection"].map(String.init)
+        var headers = try Self.framed(request)
+        let named = request.headers[canonicalForm: "connection"].map { $0.lowercased() }
+            .filter { !Self.endToEnd.contains($0) }
         for name in Self.hopByHop + named { headers.remove(name: name) }
         // What the request says elsewhere about its host is not believed.
         headers.replaceOrAdd(
@@ -52,6 +57,26 @@ struct ForwardedHead {
             uri: path,
             headers: headers
         )
+    }
+
+    /// The headers with which the server sees the end of the body where the proxy saw it (RFC 9112,
+    /// section 6). Nobody has looked at what a server would take for another request.
+    ///
+    /// The encoder compares a transfer coding to the letter, and what is no `chunked` to it goes
+    /// out raw; so does the body of a TRACE, and without its length.
+    private static func framed(_ request: HTTPRequestHead) throws(EgressRefusal) -> HTTPHeaders {
+        var headers = request.headers
+        let hasLength = headers.contains(name: "content-length")
+        let hasCoding = headers.contains(name: "transfer-encoding")
+        if request.method == .TRACE, hasLength || hasCoding { throw .unframed("TRACE has no body") }
+        guard hasCoding else { return headers }
+        if hasLength { throw .unframed("it has a length and a transfer coding") }
+        let codings = headers[canonicalForm: "transfer-encoding"].map { $0.lowercased() }
+        guard codings == ["chunked"] else {
+            throw .unframed("its transfer coding is another than 'chunked'")
+        }
+        headers.replaceOrAdd(name: "Transfer-Encoding", value: "chunked")
+        return headers
     }
 
     private static func host(_ place: Authority, defaultPort: UInt16) -> String {

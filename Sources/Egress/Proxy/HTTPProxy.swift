@@ -60,8 +60,8 @@ final class HTTPProxy: ChannelInboundHandler, RemovableChannelHandler {
         }
     }
 
-    /// The part, when it is one of the one request that a connection is for. What is behind it nobody
-    /// has looked at, and it goes nowhere.
+    /// The part, when it is one of the one request that a connection is for. What is behind it
+    /// nobody has looked at: it goes nowhere, and no more of it is read.
     private func ofRequest(_ part: HTTPServerRequestPart) -> HTTPServerRequestPart? {
         guard !isWhole else { return nil }
         if case .end = part { isWhole = true }
@@ -75,8 +75,17 @@ final class HTTPProxy: ChannelInboundHandler, RemovableChannelHandler {
         case .tunnel: context.fireChannelReadComplete()
         case .plain(let server):
             server.flush()
-            if server.isWritable { context.read() } else { isReadPending = true }
+            readMore(context, for: server)
         }
+    }
+
+    /// Reads on while the request goes on, as soon as the server takes more.
+    ///
+    /// Behind the request there may be another protocol (`Upgrade`, or a second request's CONNECT):
+    /// the decoder leaves that alone, and would keep all that comes.
+    private func readMore(_ context: ChannelHandlerContext, for server: PlainServer) {
+        isReadPending = !isWhole && !server.isWritable
+        if !isWhole, server.isWritable { context.read() }
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
@@ -153,15 +162,12 @@ final class HTTPProxy: ChannelInboundHandler, RemovableChannelHandler {
         }
         state = .connecting([.head(forwarded.head)])
         let ledger = dialer.ledger
-        let server = PlainServer(client: context, version: head.version)
-        server.onSilence = { [unowned self] in
+        let server = PlainServer(client: context, request: head)
+        server.onSilence = { [unowned self] why in
             if ledger.isExhausted {
                 return refuse(context, EgressRefusal.exhausted(limitBytes: ledger.limitBytes))
             }
-            let refusal = EgressRefusal.unconnected(
-                forwarded.place.host,
-                "it ended the connection without an answer"
-            )
+            let refusal = EgressRefusal.unconnected(forwarded.place.host, why)
             ledger.refused(forwarded.place, refusal)
             refuse(context, refusal)
         }
@@ -197,15 +203,13 @@ final class HTTPProxy: ChannelInboundHandler, RemovableChannelHandler {
                 return
             }
             state = .plain(server)
-            server.onWritable = { [unowned self] in
-                guard isReadPending else { return }
-                isReadPending = false
-                context.read()
+            server.onWritable = { [unowned self, unowned server] in
+                if isReadPending { readMore(context, for: server) }
             }
             for part in parts { server.send(part) }
             server.flush()
             server.readMore()
-            context.read()
+            readMore(context, for: server)
         }
     }
 
@@ -217,7 +221,7 @@ final class HTTPProxy: ChannelInboundHandler, RemovableChannelHandler {
         guard context.channel.isActive else { return }
         let status: HTTPResponseStatus =
             switch error {
-            case EgressRefusal.malformed: .badRequest
+            case EgressRefusal.malformed, EgressRefusal.unframed: .badRequest
             case EgressRefusal.late: .gatewayTimeout
             case let refusal as EgressRefusal: refusal.isDenial ? .forbidden : .badGateway
             default: .badGateway

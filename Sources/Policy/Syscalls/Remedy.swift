@@ -15,7 +15,12 @@ package enum Remedy: Sendable, Hashable {
 extension SyscallPolicy {
     /// What would let call `number` through.
     package func remedy(for number: Int32) -> Remedy {
-        guard let rule = rules.first(where: { $0.number == number }) else { return .addition }
+        guard let rule = rules.first(where: { $0.number == number }) else {
+            let canBeWritten =
+                Syscall.commonNumbers.contains(number)
+                || Syscall.name(of: number, on: architecture) != nil
+            return canBeWritten ? .addition : .never(why: "Linux has no such call")
+        }
         return switch rule.decision {
         case .allow: .none
         case .refuse: .never(why: rule.why)

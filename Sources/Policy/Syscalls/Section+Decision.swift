@@ -36,11 +36,11 @@ extension Entry {
     /// A system call by number, which must be the same everywhere.
     func syscallNumber() throws(ProfileError) -> Int32 {
         let text = try text()
-        let first = Syscall.firstCommonNumber
-        guard let number = Int32(text), (first...1023).contains(number) else {
+        let shared = Syscall.commonNumbers
+        guard let number = Int32(text), shared.contains(number) else {
             throw refusal(
                 "\"\(text)\" is no number that every architecture shares",
-                mend: "write the call's name, or a number of \(first) or more"
+                mend: "write the call's name, or a number of \(shared.lowerBound) or more"
             )
         }
         return number

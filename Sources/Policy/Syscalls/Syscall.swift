@@ -4,8 +4,9 @@ import Glibc
 
 /// Names and numbers of system calls, as libseccomp knows them.
 enum Syscall {
-    /// From here on a call has the same number on every architecture (since Linux 5.1).
-    static let firstCommonNumber: Int32 = 424
+    /// Calls that have the same number on every architecture (since Linux 5.1), with room for those
+    /// to come: what a list may name by number.
+    static let commonNumbers: ClosedRange<Int32> = 424...1023
 
     /// The answer to a question for a name's number.
     enum Number: Hashable {

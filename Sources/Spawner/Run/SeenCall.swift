@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import CChannel
+internal import SystemPackage
 
 /// Which of a job's system calls init takes note of.
 package enum Witness: Sendable, Hashable {
@@ -31,11 +32,17 @@ package struct SeenCall: Sendable, Hashable {
     /// Calls that init had no more room for; only the last one tells.
     package let unrecorded: UInt64
 
-    init(_ message: sbx_denied) {
+    /// More than a machine makes in days, and few enough that those who read a report can add up as
+    /// many as it has.
+    private static let countMax: UInt64 = 1 << 48
+
+    /// nil when it was refused with what is no errno.
+    init?(_ message: sbx_denied) {
         number = message.number
-        errno = message.error == 0 ? nil : message.error
-        count = message.count
-        unrecorded = message.unrecorded
+        errno = Errno(reported: message.error)?.rawValue
+        guard message.error == 0 || errno != nil else { return nil }
+        count = min(message.count, Self.countMax)
+        unrecorded = min(message.unrecorded, Self.countMax)
         let values = withUnsafeBytes(of: message.arguments) { bytes in
             Array(bytes.bindMemory(to: UInt64.self))
         }

@@ -26,6 +26,8 @@ package struct Reached: Sendable, Hashable {
     package var rule: String?
     /// Why it was denied.
     package var reason: String?
+    /// The kind of that reason, a word; nil for what was let through.
+    package var cause: String?
     /// How often it was asked for.
     package var count: Int
     package var sentBytes: UInt64
@@ -35,6 +37,7 @@ package struct Reached: Sendable, Hashable {
         place: String,
         rule: String?,
         reason: String?,
+        cause: String?,
         count: Int,
         sentBytes: UInt64,
         receivedBytes: UInt64
@@ -42,6 +45,7 @@ package struct Reached: Sendable, Hashable {
         self.place = place
         self.rule = rule
         self.reason = reason
+        self.cause = cause
         self.count = count
         self.sentBytes = sentBytes
         self.receivedBytes = receivedBytes

@@ -40,9 +40,19 @@ struct Explanation {
         }
     }
 
-    /// Places on the network that were refused, each once.
-    private var deniedPlaces: [JSONValue] {
+    /// Places on the network that were not reached, each once.
+    private var missedPlaces: [JSONValue] {
         (report["network"]?.elements ?? []).filter { $0["allowed"] == .bool(false) }
+    }
+
+    /// Whether a rule of the profile would open this place: it was refused for want of one, and is
+    /// no address that a sandbox never reaches.
+    private static func canBeOpened(_ place: JSONValue) -> Bool {
+        guard place["cause"]?.text == "no_rule", let name = place["place"]?.text,
+            let rule = try? EgressRule(name)
+        else { return false }
+        guard case .exactly(.address(let address)) = rule.hosts else { return true }
+        return address.unreachable == nil
     }
 
     // MARK: In words
@@ -54,12 +64,12 @@ struct Explanation {
             lines.append(call.text)
             lines.append("    " + remedy(call))
         }
-        for place in deniedPlaces {
+        for place in missedPlaces {
             let name = Terminal.printable(place["place"]?.text ?? "?")
             lines.append(
                 "network: \(name): \(Terminal.printable(place["reason"]?.text ?? "refused"))"
             )
-            lines.append("    " + remedy(ofPlace: name))
+            lines.append("    " + remedy(of: place, named: name))
         }
         for file in report["artifacts_refused"]?.elements ?? [] {
             let name = Terminal.printable(file["path"]?.text ?? "?")
@@ -96,10 +106,19 @@ struct Explanation {
         }
     }
 
-    private func remedy(ofPlace place: String) -> String {
-        policy.network.open == nil
-            ? "would be allowed by 'network: {allow: [\"\(place)\"]}'"
-            : "would be allowed by \"\(place)\" in 'network.allow', or asked for with --allow"
+    private func remedy(of place: JSONValue, named name: String) -> String {
+        switch place["cause"]?.text {
+        case "no_rule" where Self.canBeOpened(place):
+            policy.network.open == nil
+                ? "would be allowed by 'network: {allow: [\"\(name)\"]}'"
+                : "would be allowed by \"\(name)\" in 'network.allow', or asked for with --allow"
+        case "no_rule", "address":
+            "no profile can allow it: only 'serve --egress-to' lets runs reach such an address"
+        case "exhausted": "is within the rules: the cap is 'network.bytes'"
+        case "unresolved", "unconnected", "insecure", "late", "crowded":
+            "is within the rules: no line of the profile would change it"
+        default: "no line of the profile would change it"
+        }
     }
 
     // MARK: As an addition to the profile
@@ -128,7 +147,8 @@ struct Explanation {
                 )
             }
         }
-        let places = deniedPlaces.compactMap { $0["place"]?.text }.filter(Self.isPlain)
+        let places = missedPlaces.filter(Self.canBeOpened).compactMap { $0["place"]?.text }
+            .filter(Self.isPlain)
         if !places.isEmpty {
             yaml += ["network:", "  allow:"]
             yaml += Set(places).sorted().map { "    - \"\($0)\"" }

@@ -11,8 +11,8 @@ struct NameServerTests {
         let server: WebServer
         let daemon: TestDaemon
 
-        init(_ table: [String: [String]]) throws {
-            names = try NameServer(table)
+        init(_ table: [String: [String]], search: String? = nil) throws {
+            names = try NameServer(table, search: search)
             server = try WebServer()
             let profiles = try NetworkProfile.make(
                 """
@@ -45,6 +45,18 @@ struct NameServerTests {
 
             """
         }
+    }
+
+    @Test("a name is looked up whole, whatever the host's search list would make of it")
+    func searchList() throws {
+        let scene = try Scene(
+            ["api.test": ["127.0.0.1"], "api.test.corp.test": ["10.0.0.1"]],
+            search: "corp.test"
+        )
+        let report = try scene.run("print(*get('api.test'))")
+        #expect(report.text.hasPrefix("200 "), "\(report.json)")
+        #expect(scene.names.asked == ["api.test"])
+        scene.daemon.stop()
     }
 
     @Test("a name that moves inside is looked up once for a connection, and refused from then on")
