@@ -42,8 +42,9 @@ static int step_streams(const struct confinement *job) {
 
 static int step_oom_score(const struct confinement *job) {
     (void)job;
-    // The kernel picks the job, never init; the job cannot lower it again. The file belongs to
-    // nobody in here while the process is undumpable, so it is dumpable for this one call.
+    // The kernel picks the job, never init. Below what it was raised from, the kernel lets nobody go;
+    // Landlock keeps the job from going back to that. The file belongs to nobody in here while the
+    // process is undumpable, so it is dumpable for this one call.
     int error = (int)sys2(__NR_prctl, PR_SET_DUMPABLE, 1);
     if (error < 0) {
         return error;
@@ -201,8 +202,8 @@ static int step_landlock(const struct confinement *job) {
     if (error == 0) {
         error = landlock_allow((int)ruleset, "/dev", device);
     }
-    if (error == 0) {
-        // Programs write to files of their own process (oom_score_adj, comm, a descriptor).
+    if (error == 0 && job->plan->message.nested_namespaces != 0) {
+        // Who makes a user namespace writes its id maps. Nobody else has anything to write there.
         error = landlock_allow((int)ruleset, "/proc", LANDLOCK_READ | LANDLOCK_ACCESS_FS_WRITE_FILE |
                                                           (abi >= 3 ? LANDLOCK_TRUNCATE : 0));
     }

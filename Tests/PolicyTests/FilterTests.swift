@@ -44,6 +44,25 @@ import Testing
         }
     }
 
+    @Test("no job takes of the host's pool of huge pages", arguments: Fixture.profiles)
+    func hugePages(_ name: String) throws {
+        let program = try Fixture.policy(name).seccompProgram()
+        let names = try Fixture.policy(name).syscalls.names
+        func number(_ call: String) throws -> UInt32 {
+            try #require(names.first { $0.value == call }?.key)
+        }
+        let (mmap, memfd, shmget) = (
+            try number("mmap"), try number("memfd_create"), try number("shmget")
+        )
+        // MAP_PRIVATE | MAP_ANONYMOUS, MFD_CLOEXEC, IPC_CREAT: with and without the bit.
+        #expect(program.action(mmap, 0, 4096, 3, 0x22) == .allow)
+        #expect(program.action(mmap, 0, 2 << 20, 3, 0x40022) == .errno(12))
+        #expect(program.action(memfd, 1, 0x1) == .allow)
+        #expect(program.action(memfd, 1, 0x5) == .errno(22))
+        #expect(program.action(shmget, 0, 4096, 0o1600) == .allow)
+        #expect(program.action(shmget, 0, 2 << 20, 0o5600) == .errno(12))
+    }
+
     @Test("libseccomp makes the same filter of the same rules", arguments: Fixture.profiles)
     func reference(_ name: String) throws {
         let policy = try Fixture.policy(name).syscalls

@@ -46,9 +46,8 @@ struct RandomCalls {
     /// An argument that passes the test, or just misses it, with noise where it does not look.
     private mutating func argument(for test: ArgumentTest) -> UInt64 {
         var value = UInt64(test.values.randomElement(using: &generator) ?? 0)
-        if happens(oneIn: 8) {
-            value ^= UInt64(test.mask) & 1 << UInt64.random(in: 0..<32, using: &generator)
-        }
+        let seen = (0..<32).map { UInt64(1) << $0 }.filter { $0 & UInt64(test.mask) != 0 }
+        if happens(oneIn: 8), let bit = seen.randomElement(using: &generator) { value ^= bit }
         let noise = UInt64.random(in: .min ... .max, using: &generator) & ~UInt64(test.mask)
         // Noise in the low half would pass a neighbouring bit's test half of the time.
         return happens(oneIn: 2) ? value | noise : value | noise & 0xffff_ffff_0000_0000

@@ -117,7 +117,7 @@ import Testing
             (
                 "{name: mq_open, why: W., only_when: [{arg0: 1}], errno: EIO}",
                 ".errno: \"EIO\" is no error of ours;"
-                    + " write one of: EPERM, ENOSYS, EAFNOSUPPORT"
+                    + " write one of: EPERM, ENOSYS, EAFNOSUPPORT, EINVAL, ENOMEM"
             ),
             (
                 "{name: mq_open, why: W., errno: EPERM}",

@@ -311,8 +311,17 @@ static void proc_sys(int count, char **arguments) {
             close(fd);
         }
     }
-    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-    report_answer("lower the own oom_score_adj", fd < 0 ? fd : write(fd, "-1000", 5));
+    // The kernel refuses what is below the score that the job was started with; 0 may be above it.
+    for (int index = 0; index < 2; index++) {
+        int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+        const char *score = index == 0 ? "-1000" : "0";
+        char action[64];
+        snprintf(action, sizeof action, "lower the own oom_score_adj to %s", score);
+        report_answer(action, fd < 0 ? fd : write(fd, score, strlen(score)));
+        if (fd >= 0) {
+            close(fd);
+        }
+    }
 }
 
 /// Reads the first bytes of a file: blocked when it does not open or holds nothing.

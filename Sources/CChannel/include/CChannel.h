@@ -256,6 +256,10 @@ struct sbx_plan {
     uint32_t proxy_port;
     /// `enum sbx_witness`. Other than NONE, the filter must let sendmsg(2) through.
     uint32_t witness;
+    /// 1 when the job may make user namespaces of its own: it must then write their id maps, below
+    /// /proc. 0 keeps it from writing there at all.
+    uint32_t nested_namespaces;
+    uint32_t padding;
 };
 
 /// Bits of `sbx_plan.meters`.

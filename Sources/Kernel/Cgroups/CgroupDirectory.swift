@@ -68,6 +68,11 @@ struct CgroupDirectory: Sendable {
         CgroupFile(path: path + "/" + name, descriptor: try descriptor.open(name, O_RDWR))
     }
 
+    /// The same; nil when the kernel has no such file.
+    func fileIfPresent(_ name: String) throws(Errno) -> CgroupFile? {
+        do throws(Errno) { return try file(name) } catch .noSuchFileOrDirectory { return nil }
+    }
+
     /// Removes an empty child. One that is gone already is fine.
     func remove(_ name: String) throws(Errno) {
         do throws(Errno) {

@@ -121,6 +121,8 @@ struct CgroupV1: Cgroup {
     // Opened with the cgroup, ahead of its run: a run only writes and reads them back.
     private let memoryLimit: CgroupFile
     private let memoryAndSwapLimit: CgroupFile
+    /// nil where the kernel no longer has it: it is on its way out.
+    private let socketLimit: CgroupFile?
     private let pidsLimit: CgroupFile
     private let cpuPeriod: CgroupFile
     private let cpuQuota: CgroupFile
@@ -139,6 +141,7 @@ struct CgroupV1: Cgroup {
         do throws(Errno) {
             memoryLimit = try memory.file("memory.limit_in_bytes")
             memoryAndSwapLimit = try memory.file("memory.memsw.limit_in_bytes")
+            socketLimit = try memory.fileIfPresent("memory.kmem.tcp.limit_in_bytes")
             pidsLimit = try pids.file("pids.max")
             cpuPeriod = try cpu.file("cpu.cfs_period_us")
             cpuQuota = try cpu.file("cpu.cfs_quota_us")
@@ -188,6 +191,13 @@ struct CgroupV1: Cgroup {
         for (file, value) in values {
             try CgroupError.refusing(file.path) { () throws(Errno) in
                 try file.write(String(value))
+            }
+        }
+        // TCP's buffers are in no other limit of v1. The kernel leaves each connection some beyond
+        // it, so it slows a job down rather than stop it: there is nothing to read back.
+        if let socketLimit {
+            try CgroupError.refusing(socketLimit.path) { () throws(Errno) in
+                try socketLimit.write(String(limits.memoryBytes / 8))
             }
         }
     }

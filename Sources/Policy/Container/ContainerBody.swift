@@ -49,6 +49,8 @@ package struct ContainerPlace: Sendable, Hashable {
         package static let deadline = "io.sandboxd.deadline"
         /// Of an image: the digest of the tree that it was loaded from.
         package static let image = "io.sandboxd.image"
+        /// Of an image: the store that it was loaded from, which alone uses and removes it.
+        package static let store = "io.sandboxd.store"
     }
 
     /// The engine's id of the image: `sha256:…`.

@@ -8,6 +8,10 @@ package enum SyscallErrno: String, Sendable, Hashable, CaseIterable {
     case notImplemented = "ENOSYS"
     /// "This kernel has no such network": programs then try the next address family.
     case addressFamilyNotSupported = "EAFNOSUPPORT"
+    /// "This kernel does not know that": programs then leave the option out.
+    case invalidArgument = "EINVAL"
+    /// "There is no such memory": programs then take ordinary memory.
+    case noMemory = "ENOMEM"
 
     /// The error's number on Linux.
     package var code: UInt16 {
@@ -15,6 +19,8 @@ package enum SyscallErrno: String, Sendable, Hashable, CaseIterable {
         case .notPermitted: 1
         case .notImplemented: 38
         case .addressFamilyNotSupported: 97
+        case .invalidArgument: 22
+        case .noMemory: 12
         }
     }
 }

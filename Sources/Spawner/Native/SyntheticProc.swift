@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+internal import CChannel
 internal import Glibc
 internal import Kernel
 internal import SystemPackage
@@ -11,8 +12,11 @@ enum SyntheticProc {
         var content: [UInt8]
     }
 
-    /// The most CPUs that a synthetic file is made for.
+    /// The most CPUs that a synthetic file is made for; fewer where their text would not fit.
     static let cpusMax = 32
+
+    /// As much as fits into a message beside its head.
+    private static let contentLimit = Int(SBX_MESSAGE_MAX) - 256
 
     /// Below /proc: what tells about the host's hardware, its other users or its kernel's addresses,
     /// and what would show how many CPUs it has. What this kernel does not have is skipped, and so is
@@ -41,25 +45,22 @@ enum SyntheticProc {
 
     /// Which synthetic file covers which of /proc's, for a sandbox that sees `cpus` CPUs.
     static func covered(cpus: Int) -> [(name: String, path: String)] {
-        let count = min(max(1, cpus), cpusMax)
+        let count = min(max(1, cpus), largest)
         return [
             ("cpuinfo.\(count)", "/proc/cpuinfo"), ("stat.\(count)", "/proc/stat"),
             ("loadavg", "/proc/loadavg"),
         ]
     }
 
-    /// The files of `covered`, for every number of CPUs up to the host's.
-    static func files() -> [File] {
-        let stanzas = cpuStanzas()
+    /// The files of `covered`, for every number of CPUs up to the host's; a machine whose CPUs have
+    /// much to say of themselves shows fewer.
+    static func files(_ stanzas: [String] = cpuStanzas()) -> [File] {
         var files = [File(name: "loadavg", content: Array("0.00 0.00 0.00 1/1 1\n".utf8))]
         for count in 1...min(cpusMax, max(1, stanzas.count)) {
             let info = stanzas.prefix(count).map { hidingTopology($0, cpus: count) }
-            files.append(
-                File(
-                    name: "cpuinfo.\(count)",
-                    content: Array((info.joined(separator: "\n\n") + "\n\n").utf8)
-                )
-            )
+            let content = Array((info.joined(separator: "\n\n") + "\n\n").utf8)
+            if content.count > contentLimit { break }
+            files.append(File(name: "cpuinfo.\(count)", content: content))
             files.append(File(name: "stat.\(count)", content: Array(statText(cpus: count).utf8)))
         }
         return files
@@ -80,6 +81,9 @@ enum SyntheticProc {
     }
 
     private static let all = files()
+
+    /// The most CPUs that there are files for.
+    private static let largest = max(1, all.count { $0.name.hasPrefix("cpuinfo.") })
 
     private static func cpuStanzas() -> [String] {
         // Without the host's file there is one CPU of which nothing is known.

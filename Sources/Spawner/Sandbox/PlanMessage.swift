@@ -71,6 +71,7 @@ enum PlanMessage {
         plan.meters |= meters.pidsEventsAreSilent ? SBX_METER_PIDS_SILENT.rawValue : 0
         plan.proxy_port = UInt32(proxyPort)
         plan.witness = witness.number
+        plan.nested_namespaces = policy.nestedNamespaces == nil ? 0 : 1
         withUnsafeMutableBytes(of: &plan.affinity) { bytes in
             for cpu in cpus { bytes[cpu / 8] |= 1 << (cpu % 8) }
         }
