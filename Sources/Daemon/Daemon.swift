@@ -70,7 +70,14 @@ struct Daemon {
         )
         engines = Engines(
             native: native,
-            docker: try Self.docker(configuration, cgroups, ids, program, on: loop)
+            docker: try Self.docker(
+                configuration,
+                cgroups,
+                ids,
+                program,
+                store: catalogue.storeIdentity,
+                on: loop
+            )
         )
         let store = try Self.hosting("opening the artifact store") { () throws(Errno) in
             try ArtifactStore(path: configuration.state + "/artifacts")
@@ -229,6 +236,7 @@ struct Daemon {
         _ cgroups: any CgroupTree,
         _ ids: SubordinateIDs,
         _ program: InitProgram,
+        store: String,
         on loop: EventLoop
     ) throws(DaemonError) -> DockerEngine? {
         guard let address = configuration.docker else { return nil }
@@ -245,6 +253,7 @@ struct Daemon {
                 node: try StateDirectory.nodeID(configuration.state),
                 directory: containers,
                 program: program,
+                store: store,
                 patience: configuration.dockerTimeout,
                 allowsRootful: configuration.allowsRootful
             ),

@@ -67,6 +67,10 @@ package protocol Engine: Actor {
     /// are not (`Cell.container`). Answers what of it is left, each in a sentence.
     func end(_ cell: Cell) async -> [String]
 
+    /// The same for a cell whose init outlives its run: it serves nobody any more, and its ids are
+    /// somebody's until `death`, init's pidfd, can be read.
+    func abandon(_ cell: Cell, until death: Descriptor) async
+
     /// What is there of this daemon's and serves no cell, beside cgroups. Throws when that cannot be
     /// found out.
     func strays() async throws(SpawnError) -> Set<Stray>

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+import CChannel
 import CLinux
 import Foundation
 import Kernel
+import SystemPackage
 import Testing
 
 @testable import Spawner
@@ -119,6 +121,102 @@ struct ContainerPartTests {
         }
         AttemptDirectory.remove(directory.path)
         #expect(AttemptDirectory.inventory(of: parent).isEmpty)
+    }
+
+    /// Asks a stem on a loop of its own.
+    private actor Asker {
+        nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
+
+        private let loop: EventLoop
+        private let stem: Stem
+
+        init(on loop: EventLoop) {
+            self.loop = loop
+            stem = Stem(on: loop)
+        }
+
+        func ask(_ connection: Descriptor) async throws -> Result<Descriptor, SpawnError> {
+            let (_, control) = try Channel.pair()
+            defer { stem.close() }
+            return await withCheckedContinuation { continuation in
+                do {
+                    try stem.launch(
+                        over: connection,
+                        slot: SubordinateIDs.Slot(number: 0),
+                        control: control,
+                        layers: Layers()
+                    ) { continuation.resume(returning: $0) }
+                } catch {
+                    continuation.resume(returning: .failure(.lost(during: "\(error)")))
+                }
+            }
+        }
+    }
+
+    @Test(
+        "a container that says of its sandbox what cannot be is not believed",
+        arguments: [(2, -1), (2, 4096), (2, 0), (-5, 13), (1000, 13), (2, .min)] as [(Int32, Int32)]
+    )
+    func impossibleLaunch(step: Int32, error: Int32) async throws {
+        let (ours, theirs) = try Channel.pair()
+        let launched = sbx_launched(header: .init(), tag: 1, step: step, error: error)
+        try Channel.sendOnce(theirs, SBX_LAUNCHED, launched, trailing: [])
+        let answer = try await Asker(on: try EventLoop()).ask(ours)
+        // Until here there was somebody to be asked.
+        withExtendedLifetime(theirs) {}
+        guard case .failure(let refusal) = answer else {
+            Issue.record("it was believed")
+            return
+        }
+        #expect(refusal.step == "violation")
+        #expect(!refusal.evidence.isEmpty)
+    }
+
+    @Test("a container that says why it has no sandbox is heard")
+    func possibleLaunch() async throws {
+        let (ours, theirs) = try Channel.pair()
+        let launched = sbx_launched(header: .init(), tag: 1, step: 8, error: 13)
+        try Channel.sendOnce(theirs, SBX_LAUNCHED, launched, trailing: [])
+        let answer = try await Asker(on: try EventLoop()).ask(ours)
+        // Until here there was somebody to be asked.
+        withExtendedLifetime(theirs) {}
+        guard case .failure(.step(.clone, .permissionDenied)) = answer else {
+            Issue.record("\(answer)")
+            return
+        }
+    }
+
+    // MARK: Ids that are kept back
+
+    @Test("the ids of a container that went away come back, at the second look without it")
+    func withheld() throws {
+        var withheld = WithheldIDs()
+        let (first, second) = (SubordinateIDs.Slot(number: 1), SubordinateIDs.Slot(number: 2))
+        withheld.withhold(first, of: "a")
+        withheld.withhold(second, of: "b")
+        #expect(withheld.release(withheld.containers, butFor: ["b", "c"]).isEmpty)
+        // It was only late.
+        #expect(withheld.release(withheld.containers, butFor: ["a", "b"]).isEmpty)
+        #expect(withheld.release(withheld.containers, butFor: ["b"]).isEmpty)
+        #expect(withheld.release(withheld.containers, butFor: ["b"]) == [first])
+        #expect(withheld.release(withheld.containers, butFor: ["b"]).isEmpty)
+        #expect(withheld.containers == ["b"])
+    }
+
+    @Test("ids come back once, whoever is first: the look or the removal")
+    func withheldOnce() throws {
+        var withheld = WithheldIDs()
+        let slot = SubordinateIDs.Slot(number: 1)
+        withheld.withhold(slot, of: "a")
+        #expect(withheld.release(["a"], butFor: []).isEmpty)
+        #expect(withheld.release("a") == slot)
+        #expect(withheld.release("a") == nil)
+        #expect(withheld.release(["a"], butFor: []).isEmpty)
+        // What is kept back under the same name again was not missing yet.
+        withheld.withhold(slot, of: "a")
+        #expect(withheld.release([], butFor: []).isEmpty)
+        #expect(withheld.release(["a"], butFor: []).isEmpty)
+        #expect(withheld.release(["a"], butFor: []) == [slot])
     }
 
     // MARK: The circuit

@@ -2,6 +2,7 @@
 import CChannel
 import Glibc
 import Kernel
+import Policy
 import SystemPackage
 import Testing
 
@@ -130,6 +131,50 @@ struct InitMessageTests {
         }
     }
 
+    @Test(
+        "what is no errno of the kernel's does not decode",
+        arguments: [-1, 4096, Int32.max, .min, -13]
+    )
+    func impossibleError(error: Int32) {
+        let failed = sbx_failed(header: .init(), step: SBX_STEP_PROC.rawValueInt, error: error)
+        #expect(Forgery.message(Forgery.bytes(SBX_FAILED.rawValue, failed)) == nil)
+        var denied = sbx_denied()
+        denied.error = error
+        #expect(Forgery.message(Forgery.bytes(SBX_DENIED.rawValue, denied)) == nil)
+    }
+
+    @Test("a step cannot fail without an errno, and a call can be let through")
+    func noError() throws {
+        let failed = sbx_failed(header: .init(), step: SBX_STEP_PROC.rawValueInt, error: 0)
+        #expect(Forgery.message(Forgery.bytes(SBX_FAILED.rawValue, failed)) == nil)
+        let message = Forgery.message(Forgery.bytes(SBX_DENIED.rawValue, sbx_denied()))
+        guard case .seen(let call) = try #require(message) else {
+            Issue.record("\(message as Any)")
+            return
+        }
+        #expect(call.errno == nil)
+    }
+
+    @Test("however many calls init says there were, a whole report of them can be added up")
+    func enormousCounts() throws {
+        var denied = sbx_denied()
+        denied.count = .max
+        denied.unrecorded = .max
+        let call = try #require(SeenCall(denied))
+        #expect(!call.count.multipliedReportingOverflow(by: 1024).overflow)
+        var result = Consequence.result
+        result.calls = [call, call]
+        #expect(result.unrecordedCalls == call.unrecorded)
+    }
+
+    @Test("the job's time is no longer than what passed here")
+    func wallTime() {
+        for (said, taken) in [(UInt64.max, UInt64(5)), (6, 5), (5, 5), (3, 3), (0, 0)] {
+            let ending = Consequence.ending(wallNanoseconds: said).within(wallNanoseconds: 5)
+            #expect(ending.wallNanoseconds == taken)
+        }
+    }
+
     @Test("READY without a sender that the kernel names does not decode", arguments: [0, -1, -7])
     func readyOfNobody(pid: Int32) {
         #expect(Forgery.message(Forgery.bytes(SBX_READY.rawValue, sbx_signal()), pid: pid) == nil)
@@ -187,23 +232,96 @@ struct InitMessageTests {
         #expect(Forgery.message(bytes) == nil)
     }
 
-    @Test("random bytes never trap", arguments: 0..<100)
-    func random(seed: Int) {
+    @Test("random bytes never trap, nor does what becomes of them", arguments: 0..<100)
+    func random(seed: Int) throws {
         var generator = SplitMix(state: UInt64(seed))
-        for _ in 0..<50 {
-            let count = Int.random(in: 0...96, using: &generator)
-            var bytes = (0..<count).map { _ in UInt8.random(in: 0...255, using: &generator) }
-            if count >= 8, Bool.random(using: &generator) {
-                let type = UInt16.random(in: 30...40, using: &generator)
-                let header = sbx_header(
-                    protocol: UInt16(SBX_PROTOCOL),
-                    type: type,
-                    length: UInt32(count)
-                )
-                withUnsafeBytes(of: header) { bytes.replaceSubrange(0..<8, with: $0) }
-            }
-            _ = Forgery.message(bytes)
+        for _ in 0..<200 {
+            let bytes = Self.randomBytes(&generator)
+            if let message = Forgery.message(bytes) { try Consequence.follow(message) }
         }
+    }
+
+    /// Half of them have a header, most of those the length of their struct. Extreme numbers are where
+    /// arithmetic traps, so bytes come in fours of a kind.
+    private static func randomBytes(_ generator: inout SplitMix) -> [UInt8] {
+        let sizes: [(sbx_message, Int)] = [
+            (SBX_READY, MemoryLayout<sbx_signal>.size), (SBX_FAILED, MemoryLayout<sbx_failed>.size),
+            (SBX_ENDED, MemoryLayout<sbx_ended>.size), (SBX_DENIED, MemoryLayout<sbx_denied>.size),
+            (SBX_REFUSED, MemoryLayout<sbx_refused>.size + 3),
+            (SBX_BYE, MemoryLayout<sbx_bye>.size),
+        ]
+        let (type, size) = sizes.randomElement(using: &generator) ?? sizes[0]
+        let isFitting = Int.random(in: 0..<4, using: &generator) > 0
+        let count = isFitting ? size : Int.random(in: 0...120, using: &generator)
+        var bytes: [UInt8] = []
+        while bytes.count < count {
+            let random = UInt8.random(in: 0...255, using: &generator)
+            let four: [[UInt8]] = [
+                [0, 0, 0, 0], [255, 255, 255, 255], [0, 0, 0, 128], [255, 255, 255, 127],
+                [random, 0, 0, 0], [random, random &+ 1, random &* 3, random &* 7],
+            ]
+            bytes += four.randomElement(using: &generator) ?? []
+        }
+        bytes = Array(bytes.prefix(count))
+        if count >= 8, Bool.random(using: &generator) {
+            let header = sbx_header(
+                protocol: UInt16(SBX_PROTOCOL),
+                type: UInt16(type.rawValue),
+                length: UInt32(count)
+            )
+            withUnsafeBytes(of: header) { bytes.replaceSubrange(0..<8, with: $0) }
+        }
+        return bytes
+    }
+}
+
+/// What the daemon makes of a message, up to the numbers of a report.
+private enum Consequence {
+    static var result: RunResult {
+        RunResult(attempt: .make(milliseconds: 0), profile: "", engine: "", imageDigest: "")
+    }
+
+    static func ending(wallNanoseconds: UInt64) -> Ending {
+        Ending(
+            waitStatus: 0,
+            reasons: 0,
+            workspaceBytes: 0,
+            workspaceInodes: 0,
+            workspaceBytesFree: 0,
+            workspaceInodesFree: 0,
+            wallNanoseconds: wallNanoseconds
+        )
+    }
+
+    /// Goes with a message where a sandbox goes with it.
+    static func follow(_ message: InitMessage) throws {
+        switch message {
+        case .failed(let step, let code):
+            let evidence = SpawnError.step(step, code).evidence
+            #expect(evidence.contains(Evidence("errno", UInt64(code.rawValue))))
+        case .ended(let ending):
+            try judge(ending)
+            try judge(ending.within(wallNanoseconds: 1 << 40))
+        case .seen(let call):
+            var result = result
+            result.calls = [call, call]
+            #expect(result.unrecordedCalls == call.unrecorded)
+            #expect((1...4095).contains(call.errno ?? 1))
+            #expect(call.arguments.count <= 6 && call.program.count <= 16)
+        case .ready, .listener, .artifact, .refused, .bye: break
+        }
+    }
+
+    private static func judge(_ ending: Ending) throws {
+        let judgement = Judgement(
+            limits: try Limits { (limit: Limit) throws(Errno) in limit.allowed.lowerBound },
+            ending: ending,
+            counters: CgroupCounters(),
+            outputBytes: 0,
+            isOutputExceeded: false
+        )
+        let (verdict, evidence) = judgement.verdict()
+        #expect(!verdict.word.isEmpty && evidence.count < 10)
     }
 }
 

@@ -121,6 +121,9 @@ final class Catalogue: Sendable {
         }
     }
 
+    /// The image store's name in the labels of its copies in container engines; without a store, nobody's.
+    var storeIdentity: String { images?.identity ?? "" }
+
     private func store(for policy: Policy) throws(ImageError) -> ImageStore {
         guard let images else { throw imagesError ?? .missing(policy.image, store: "") }
         return images

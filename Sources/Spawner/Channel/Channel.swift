@@ -25,7 +25,9 @@ final class Channel {
     private let socket: Descriptor
     private let loop: EventLoop
     private let handler: (Event) -> Void
+    /// nil while it is closed or paused.
     private var watch: EventLoop.Watch?
+    private var isClosed = false
     private var outbox: [Outgoing] = []
     private var buffer: UnsafeMutableRawBufferPointer
 
@@ -42,7 +44,7 @@ final class Channel {
         self.loop = loop
         self.handler = handler
         buffer = .allocate(byteCount: Int(SBX_MESSAGE_MAX), alignment: 16)
-        watch = try loop.watch(socket, for: .readable) { [unowned self] in self.ready() }
+        try resume()
     }
 
     deinit {
@@ -58,10 +60,23 @@ final class Channel {
 
     /// Stops watching. The other side sees the end once the descriptor is let go.
     func close() {
-        guard let watch else { return }
-        loop.unwatch(watch)
-        self.watch = nil
+        isClosed = true
+        pause()
         outbox.removeAll()
+    }
+
+    /// Hears nothing more until `resume`: what the other side says waits in the socket, and so does
+    /// its end. A watch for nothing would not do: the kernel tells of an end unasked.
+    func pause() {
+        if let watch { loop.unwatch(watch) }
+        watch = nil
+    }
+
+    /// Hears on after `pause`; on what is closed there is nothing to be heard.
+    func resume() throws(Errno) {
+        guard watch == nil, !isClosed else { return }
+        let readiness: EventLoop.Readiness = outbox.isEmpty ? .readable : [.readable, .writable]
+        watch = try loop.watch(socket, for: readiness) { [unowned self] in self.ready() }
     }
 
     /// Sends one message on a socket that nobody watches yet, and that has room for it.

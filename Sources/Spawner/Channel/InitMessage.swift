@@ -41,12 +41,13 @@ enum InitMessage: Sendable {
             self = .listener(socket)
         case SBX_FAILED.rawValue:
             guard let failed = packet.exactly(sbx_failed.self),
-                let step = Step(rawValue: failed.step)
+                let step = Step(rawValue: failed.step), let code = Errno(reported: failed.error)
             else { return nil }
-            self = .failed(step, Errno(rawValue: failed.error))
+            self = .failed(step, code)
         case SBX_DENIED.rawValue:
-            guard let seen = packet.exactly(sbx_denied.self) else { return nil }
-            self = .seen(SeenCall(seen))
+            guard let seen = packet.exactly(sbx_denied.self), let call = SeenCall(seen)
+            else { return nil }
+            self = .seen(call)
         case SBX_ENDED.rawValue:
             guard let ended = packet.exactly(sbx_ended.self) else { return nil }
             self = .ended(Ending(ended))
@@ -91,6 +92,14 @@ extension Ending {
             workspaceInodesFree: ended.workspace_inodes_free,
             wallNanoseconds: ended.wall_ns
         )
+    }
+
+    /// The same with no more wall time than has passed here, whatever init says: its clock starts
+    /// after ours and stops before.
+    func within(wallNanoseconds passed: UInt64) -> Ending {
+        var ending = self
+        ending.wallNanoseconds = min(wallNanoseconds, passed)
+        return ending
     }
 
     /// Whether init ended the job for this reason.

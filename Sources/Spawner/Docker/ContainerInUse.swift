@@ -15,6 +15,8 @@ final class ContainerInUse {
     /// Tasks of ours in the cgroup that meters it: init, and what the container has beside it where
     /// that is the container's cgroup.
     var ownTasks: UInt32 = 1
+    /// Whether an engine of root's makes it.
+    var isRootful = false
     /// Whether the engine has been asked for it: what came of that may be unknown.
     var mayExist = false
     /// The engine's id of it.

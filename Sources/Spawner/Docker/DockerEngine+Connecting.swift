@@ -57,11 +57,35 @@ extension DockerEngine {
         do throws(Errno) { mounts = try MountTable() } catch {
             throw .host(doing: "reading /proc/self/mountinfo", error)
         }
-        do throws(CgroupError) {
-            return try EngineCgroup(ofProcess: process, mounts: mounts)
+        let others = place.isRootful ? try parent(of: process) : []
+        do throws(EngineCgroupError) {
+            return try EngineCgroup(ofProcess: process, and: others, mounts: mounts)
         } catch {
-            throw .cgroup(error)
+            throw Self.refusal(error)
         }
+    }
+
+    private static func refusal(_ error: EngineCgroupError) -> SpawnError {
+        switch error {
+        case .unusable(let error): .cgroup(error)
+        case .shared(let path, let whom):
+            .engine(
+                step: "docker connect",
+                reason: "the engine gave its container no cgroup of its own: it is in \(path) with "
+                    + "\(whom); have the engine use cgroups (Podman: 'cgroups' in containers.conf)"
+            )
+        }
+    }
+
+    /// Of a container of root's, process 1 is the connected one's parent (`rootful.c`).
+    private func parent(of process: Int32) throws(SpawnError) -> Set<Int32> {
+        let file = "/proc/\(process)/status"
+        let text: String
+        do throws(Errno) { text = try KernelFile.read(file) } catch {
+            throw .host(doing: "reading \(file)", error)
+        }
+        let line = text.split(separator: "\n").first { $0.hasPrefix("PPid:\t") }
+        return Set([line.flatMap { Int32($0.dropFirst(6)) }].compactMap(\.self))
     }
 
     /// The engine's user namespace must number ids as the daemon does: then no two sandboxes, of

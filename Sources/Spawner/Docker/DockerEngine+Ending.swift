@@ -1,12 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import DockerAPI
 internal import Glibc
-internal import Kernel
+package import Kernel
 internal import Policy
 internal import SystemPackage
 
 extension DockerEngine {
     package func end(_ cell: Cell) async -> [String] { await takeBack(cell.id) }
+
+    /// With the container, whatever lives in it ends.
+    package func abandon(_ cell: Cell, until death: Descriptor) async {
+        // What cannot be removed is a stray.
+        _ = await takeBack(cell.id)
+    }
 
     /// Removes the container and verifies it, then what was the daemon's. A cell whose container
     /// stays keeps its ids: somebody may run under them.
@@ -27,7 +33,7 @@ extension DockerEngine {
         if problems.isEmpty {
             ids.giveBack(place.slot)
         } else {
-            withheld[place.name] = place.slot
+            withheld.withhold(place.slot, of: place.name)
         }
         return problems
     }
@@ -68,10 +74,13 @@ extension DockerEngine {
         for name in there.subtracting(used) { strays.insert(Stray(.directory, name)) }
         let known = Set(places.values.map(\.name))
         let label = [ContainerPlace.Label.node: configuration.node]
+        let kept = withheld.containers
         let containers: [ContainerSummary]
         do throws(DockerError) {
             containers = try await client.list(labels: label, limits: limits)
         } catch { throw .engine(step: "docker \(error.call.rawValue)", reason: "\(error)") }
+        let present = Set(containers.flatMap(\.names))
+        for slot in withheld.release(kept, butFor: present) { ids.giveBack(slot) }
         for container in containers where !container.names.contains(where: known.contains) {
             strays.insert(Stray(.container, container.names.first ?? container.id))
         }
@@ -83,7 +92,7 @@ extension DockerEngine {
         case .directory: AttemptDirectory.remove(configuration.directory + "/" + stray.name)
         case .container:
             try await asking { () throws(DockerError) in try await remove(container: stray.name) }
-            if let slot = withheld.removeValue(forKey: stray.name) { ids.giveBack(slot) }
+            if let slot = withheld.release(stray.name) { ids.giveBack(slot) }
         }
     }
 }

@@ -22,6 +22,8 @@ package actor DockerEngine: Engine {
         package var directory: String
         /// The program that each container starts.
         package var program: InitProgram
+        /// The image store whose copies in the engine are used, by its name in their labels.
+        package var store: String
         /// How long any call of the engine's may take.
         package var patience: Duration
         /// Whether an engine that runs as root may be used.
@@ -31,12 +33,14 @@ package actor DockerEngine: Engine {
             node: String,
             directory: String,
             program: InitProgram,
+            store: String,
             patience: Duration,
             allowsRootful: Bool = false
         ) {
             self.node = node
             self.directory = directory
             self.program = program
+            self.store = store
             self.patience = patience
             self.allowsRootful = allowsRootful
         }
@@ -74,9 +78,7 @@ package actor DockerEngine: Engine {
     package nonisolated let circuit: EngineCircuit
     private var probed: (info: EngineInfo, metering: Metering)?
     var places: [String: ContainerInUse] = [:]
-    /// The ids of containers that could not be removed, by the container's name: somebody may still
-    /// run under them.
-    var withheld: [String: SubordinateIDs.Slot] = [:]
+    var withheld = WithheldIDs()
     private var nextCell: UInt64 = 0
 
     /// `without` names layers to leave out; every other value than none is for control runs.
@@ -202,7 +204,9 @@ package actor DockerEngine: Engine {
                 limits: limits
             )
         }
-        let ids = Set(found.map(\.id))
+        // Another store may have loaded the same for itself.
+        let ours = found.filter { $0.labels[ContainerPlace.Label.store] == configuration.store }
+        let ids = Set((ours.isEmpty ? found : ours).map(\.id))
         guard let id = ids.first, ids.count == 1 else {
             // An image that somebody built on top of ours has its label too.
             let reason =
@@ -256,6 +260,7 @@ package actor DockerEngine: Engine {
             owner: probed.info.isRootful ? owner : nil
         )
         if probed.metering == .engine { place.ownTasks = described.ownTasks }
+        place.isRootful = probed.info.isRootful
         let body = request.policy.containerBody(described)
         let problems = ContainerSchema.problems(in: body, directory: path)
         guard problems.isEmpty else {

@@ -96,8 +96,7 @@ final class Stem {
             if launched.error == 0, let process = packet.descriptors.first {
                 tell(.success(process))
             } else {
-                let step = Step(rawValue: launched.step) ?? .none
-                tell(.failure(.step(step, Errno(rawValue: launched.error))))
+                tell(.failure(.reported(step: launched.step, error: launched.error)))
             }
         }
     }

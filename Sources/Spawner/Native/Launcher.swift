@@ -181,13 +181,13 @@ final class Launcher {
             try Self.host("sending to the launcher") { () throws(Errno) in try sendTemplate() }
         case SBX_FAILED.rawValue:
             let failed = packet.exactly(sbx_failed.self) ?? sbx_failed()
-            throw .step(Step(rawValue: failed.step) ?? .none, Errno(rawValue: failed.error))
+            throw .reported(step: failed.step, error: failed.error)
         case SBX_TEMPLATE_READY.rawValue:
             guard let ready = packet.exactly(sbx_template_ready.self),
                 case .starting(let waiting) = state
             else { throw .violation("TEMPLATE_READY out of turn") }
             guard ready.error == 0 else {
-                throw .step(Step(rawValue: ready.step) ?? .none, Errno(rawValue: ready.error))
+                throw .reported(step: ready.step, error: ready.error)
             }
             state = .serving
             deadline.map(loop.cancel)
@@ -206,8 +206,7 @@ final class Launcher {
         if launched.error == 0, let process = packet.descriptors.first {
             answer(.success(process))
         } else {
-            let step = Step(rawValue: launched.step) ?? .none
-            answer(.failure(.step(step, Errno(rawValue: launched.error))))
+            answer(.failure(.reported(step: launched.step, error: launched.error)))
         }
     }
 

@@ -10,6 +10,9 @@ internal import SystemPackage
 /// One launcher serves an image; launchers are started when first needed and again when lost. A
 /// few cells are made ahead of their runs; each is used once and never again.
 package actor NativeEngine: Engine {
+    /// After which a death that could not be watched for is watched for again.
+    private static let watchPause = Duration.seconds(1)
+
     package nonisolated let name = "native"
     package nonisolated let loop: EventLoop
     package nonisolated var unownedExecutor: UnownedSerialExecutor {
@@ -26,6 +29,13 @@ package actor NativeEngine: Engine {
     private var spares: [String: [Spare]] = [:]
     private var nextCell: UInt64 = 0
     package private(set) var inventory: Set<String> = []
+    /// Inits that outlived their runs, by their cells.
+    private var outliving: [String: Outliving] = [:]
+
+    private struct Outliving {
+        let death: Descriptor
+        let watch: EventLoop.Watch
+    }
 
     /// `without` names layers to leave out; every other value than none is for control runs.
     package init(
@@ -67,6 +77,27 @@ package actor NativeEngine: Engine {
         inventory.remove(cell.id)
         ids.giveBack(cell.slot)
         return []
+    }
+
+    package func abandon(_ cell: Cell, until death: Descriptor) {
+        inventory.remove(cell.id)
+        do throws(Errno) {
+            let watch = try loop.watch(death, for: .readable) { [self] in
+                assumeIsolated { $0.died(cell) }
+            }
+            outliving[cell.id] = Outliving(death: death, watch: watch)
+        } catch {
+            // The kernel has no room for a watch now.
+            _ = loop.schedule(at: .now.advanced(by: Self.watchPause)) { [self] in
+                assumeIsolated { $0.abandon(cell, until: death) }
+            }
+        }
+    }
+
+    private func died(_ cell: Cell) {
+        guard let outliving = outliving.removeValue(forKey: cell.id) else { return }
+        loop.unwatch(outliving.watch)
+        ids.giveBack(cell.slot)
     }
 
     /// Its sandboxes leave nothing but cgroups.

@@ -140,6 +140,8 @@ package struct RunResult: Sendable {
     package var reached: [Reached] = []
     /// System calls that were refused, or only seen, where the request asked for a witness.
     package var calls: [SeenCall] = []
+    /// Calls for which there was no more room among them.
+    package var unrecordedCalls: UInt64 { calls.last?.unrecorded ?? 0 }
     package var output = KeptOutput()
     package var errorOutput = KeptOutput()
 }

@@ -29,6 +29,21 @@ package enum SpawnError: Error, Sendable {
     /// The container engine refused, failed or did not answer at this step.
     case engine(step: String, reason: String)
 
+    /// What a launcher says of a step that failed, when it can be true.
+    static func reported(step number: Int32, error: Int32) -> SpawnError {
+        guard let step = Step(rawValue: number), let code = Errno(reported: error) else {
+            return .violation("step \(number) failed with error \(error), and there is no such")
+        }
+        return .step(step, code)
+    }
+
+    /// What a result says of it.
+    var evidence: [Evidence] {
+        var evidence = [Evidence("step", step), Evidence("reason", description)]
+        if let errno { evidence.append(Evidence("errno", UInt64(clamping: errno.rawValue))) }
+        return evidence
+    }
+
     /// A word for programs, in a verdict's evidence.
     package var step: String {
         switch self {

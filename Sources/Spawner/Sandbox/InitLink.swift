@@ -12,8 +12,10 @@ internal import SystemPackage
 final class InitLink {
     /// What happened.
     enum Signal {
-        /// The engine's answer: init's pidfd.
-        case launched(Result<Descriptor, SpawnError>)
+        /// The engine has made init's process.
+        case launched
+        /// It could not, or the process cannot be watched.
+        case notLaunched(SpawnError)
         case message(InitMessage)
         /// The channel's end, by init's death or because init broke the protocol as said.
         case closed(violation: String?)
@@ -23,9 +25,14 @@ final class InitLink {
         case late
     }
 
+    /// Signals that may wait to be taken. With more, nothing is heard of init until somebody has taken
+    /// them: what it says, and the descriptors with it, waits in its own socket.
+    static let signalsMax = 64
+
     private let loop: EventLoop
     private var channel: Channel?
-    private var process: Descriptor?
+    /// init's pidfd.
+    private(set) var process: Descriptor?
     private var watch: EventLoop.Watch?
     private var timer: EventLoop.Timer?
     private var signals: [Signal] = []
@@ -35,17 +42,24 @@ final class InitLink {
     /// one while much of the other is still to be read.
     private var isDeathUntold = false
 
+    /// Whether nobody listens here any more.
+    private var isOver = false
+
     /// Whether the engine still owes its answer.
     var isLaunchPending = false
+    /// Is called when that answer has come, also after `close`.
+    var whenAnswered: (() -> Void)?
     /// Whether init is dead.
     private(set) var hasExited = false
+    /// How many signals wait to be taken.
+    var waiting: Int { signals.count }
 
     init(on loop: EventLoop) {
         self.loop = loop
     }
 
-    /// Whether there is a process that was taken over.
-    var hasProcess: Bool { process != nil }
+    /// Whether init is dead, or was never made and never will be.
+    var isGone: Bool { hasExited || (process == nil && !isLaunchPending) }
 
     // MARK: Making
 
@@ -54,16 +68,31 @@ final class InitLink {
         channel = try Channel(control, on: loop) { [unowned self] event in self.handle(event) }
     }
 
-    /// The engine's answer has come.
+    /// The engine's answer has come. init's death will be told.
     func launched(_ answer: Result<Descriptor, SpawnError>) {
         isLaunchPending = false
-        tell(.launched(answer))
+        switch answer {
+        case .success(let process):
+            self.process = process
+            tell(watchProcess(process))
+        case .failure(let error): tell(.notLaunched(error))
+        }
+        whenAnswered?()
+        whenAnswered = nil
     }
 
-    /// Takes over init's process: its death will be told.
-    func adopt(_ process: Descriptor) throws(Errno) {
-        self.process = process
-        watch = try loop.watch(process, for: .readable) { [unowned self] in self.exited() }
+    private func watchProcess(_ process: Descriptor) -> Signal {
+        if isOver {
+            // It was made for nobody.
+            kill()
+            return .launched
+        }
+        do throws(Errno) {
+            watch = try loop.watch(process, for: .readable) { [unowned self] in self.exited() }
+        } catch {
+            return .notLaunched(.host(doing: "epoll_ctl", error))
+        }
+        return .launched
     }
 
     // MARK: Talking
@@ -86,21 +115,33 @@ final class InitLink {
     /// The next thing that happened.
     func next() async -> Signal {
         while true {
-            if !signals.isEmpty { return signals.removeFirst() }
-            if isDeathUntold, isClosed {
-                isDeathUntold = false
-                return .exited
-            }
+            if let signal = nextIfAny() { return signal }
             await withCheckedContinuation { waiter = $0 }
         }
     }
 
-    /// Tells `.late` after `duration`, instead of at an earlier deadline.
+    /// The same without waiting; nil when nothing has happened.
+    func nextIfAny() -> Signal? {
+        if signals.isEmpty { hearOn() }
+        if !signals.isEmpty { return signals.removeFirst() }
+        guard isDeathUntold, isClosed else { return nil }
+        isDeathUntold = false
+        return .exited
+    }
+
+    /// Tells `.late` after `duration`, and of no deadline that was set before.
     func setDeadline(after duration: Duration) {
-        timer.map(loop.cancel)
+        liftDeadline()
         timer = loop.schedule(at: .now.advanced(by: duration)) { [unowned self] in
             self.tell(.late)
         }
+    }
+
+    /// Tells of no deadline: not of one that has passed and was not taken, either.
+    func liftDeadline() {
+        timer.map(loop.cancel)
+        timer = nil
+        signals.removeAll { if case .late = $0 { true } else { false } }
     }
 
     // MARK: Ending
@@ -118,11 +159,11 @@ final class InitLink {
         _ = clx_pidfd_kill(process.number, SIGKILL)
     }
 
-    /// Lets go of everything: nothing more is told, and an init that still listens ends once the
-    /// control descriptor is let go too.
+    /// Lets go of everything: nothing more is told, an init that still listens ends once the control
+    /// descriptor is let go too, and one that is made later is killed.
     func close() {
-        timer.map(loop.cancel)
-        timer = nil
+        isOver = true
+        liftDeadline()
         channel?.close()
         channel = nil
         if let watch { loop.unwatch(watch) }
@@ -157,7 +198,18 @@ final class InitLink {
 
     private func tell(_ signal: Signal) {
         signals.append(signal)
+        if signals.count >= Self.signalsMax { channel?.pause() }
         wake()
+    }
+
+    /// Everything was taken: there is room for more.
+    private func hearOn() {
+        do throws(Errno) { try channel?.resume() } catch {
+            // The kernel has no room for the watch, so nothing more can come.
+            channel?.close()
+            isClosed = true
+            signals.append(.closed(violation: nil))
+        }
     }
 
     private func wake() {

@@ -43,8 +43,7 @@ final class InputPipe {
 
     /// Lets go of the pipe, and of whoever waits to write.
     func close() {
-        if let watch { loop.unwatch(watch) }
-        watch = nil
+        stopWatching()
         pipe = nil
         rest = []
         let waiting = whenWritten
@@ -71,16 +70,20 @@ final class InputPipe {
         for continuation in waiting { continuation.resume() }
         if endsAfterRest {
             close()
-        } else if let watch {
-            loop.change(watch, to: [])
+        } else {
+            stopWatching()
         }
     }
 
+    /// For as long as there is nothing to write. A watch for nothing would not do: the kernel tells,
+    /// again and again, that nobody reads any more, whether it is asked or not.
+    private func stopWatching() {
+        if let watch { loop.unwatch(watch) }
+        watch = nil
+    }
+
     private func waitForRoom(_ pipe: Descriptor) {
-        if let watch {
-            loop.change(watch, to: .writable)
-            return
-        }
+        guard watch == nil else { return }
         do throws(Errno) {
             watch = try loop.watch(pipe, for: .writable) { [unowned self] in self.write() }
         } catch {

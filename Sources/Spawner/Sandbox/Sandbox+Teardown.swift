@@ -6,16 +6,16 @@ internal import SystemPackage
 extension Sandbox {
     /// Ends whatever lives, removes what was made, and writes the receipt of it.
     func tearDown() async {
-        link.setDeadline(after: Self.teardownLimit)
-        if let cell, !link.hasExited, hasFailed {
-            // Where the kernel has no such call, or refuses it, init's death does the same.
+        link.setDeadline(after: patience.teardown)
+        if let cell, !link.hasExited, hasFailed, isReadBack || cell.container == nil {
+            // What an engine put a container into is its own only when the read-back says so. Where
+            // the kernel has no such call, or refuses it, init's death does the same.
             try? cell.cgroup.kill()
         }
         await waitForExit()
         link.close()
         // With its last copy gone, an init that was never taken over ends too.
         cell?.control = nil
-        result.receipt.initDead = link.hasExited || !link.hasProcess
         if let cell {
             if hasFailed { readCounters() }
             if isLost, let judged = Judgement.verdict(onLossWith: counters, request.policy.limits) {
@@ -24,11 +24,12 @@ extension Sandbox {
             // A container's cgroup goes with the container; elsewhere the ids are the last to go.
             if cell.container != nil { await takeBack(cell) }
             await remove(cell)
-            if cell.container == nil, result.receipt.initDead { await takeBack(cell) }
+            if cell.container == nil { await letGo(of: cell) }
         } else {
             result.receipt.processesLeft = 0
             result.receipt.cgroupRemoved = true
         }
+        result.receipt.initDead = link.isGone
         result.receipt.namespacesReleased =
             result.receipt.initDead && result.receipt.processesLeft == 0
         settleUsage()
@@ -37,20 +38,44 @@ extension Sandbox {
     /// Waits for init's death. A healthy one ends by itself after BYE; any other is killed.
     private func waitForExit() async {
         if hasFailed { link.kill() }
-        while !link.hasExited {
-            if !link.hasProcess, !link.isLaunchPending { return }
+        var isLate = false
+        while !link.isGone {
             switch await link.next() {
-            case .launched(.success(let process)):
-                // Failing to watch it leaves the wait to the deadline.
-                try? adopt(process)
-                link.kill()
-            case .launched(.failure): return
+            case .launched, .notLaunched: link.kill()
+            case .late where isLate: return
             case .late:
+                isLate = true
                 result.receipt.problems.append("init did not end in time")
                 link.kill()
-                return
+                link.setDeadline(after: patience.death)
             default: continue
             }
+        }
+    }
+
+    /// Gives the cell back, or leaves it to its engine when somebody may still run under its ids.
+    private func letGo(of cell: Cell) async {
+        guard !link.isGone else {
+            await takeBack(cell)
+            return
+        }
+        result.receipt.problems.append("init lives, and keeps its ids until it is dead")
+        guard link.isLaunchPending else {
+            await abandon(cell)
+            return
+        }
+        link.whenAnswered = { [self] in
+            // Unstructured: the run is over, and what outlives it has no end that could be awaited.
+            Task { await self.abandon(cell) }
+        }
+    }
+
+    private func abandon(_ cell: Cell) async {
+        if let process = link.process {
+            await engine.abandon(cell, until: process)
+        } else {
+            // There will never be an init, so the engine has nothing to tell of it.
+            _ = await engine.end(cell)
         }
     }
 

@@ -10,11 +10,6 @@ internal import SystemPackage
 /// the job out of the gate only when the kernel's own account agrees with the policy, and always
 /// ends with a result. It runs on the engine's event loop.
 package actor Sandbox {
-    /// How long init may take to make the sandbox, and to go away.
-    private static let setupLimit = Duration.seconds(20)
-    static let teardownLimit = Duration.seconds(20)
-    /// init ends the job at its deadline by itself; after this much more the daemon ends init.
-    private static let deadlineGrace = Duration.seconds(5)
     /// As many calls as init tells of.
     private static let callLimit = 512
 
@@ -30,6 +25,7 @@ package actor Sandbox {
     let request: RunRequest
     private let filter: [UInt8]
     let store: ArtifactStore
+    let patience: Patience
 
     let link: InitLink
     private var streams: JobStreams?
@@ -43,6 +39,8 @@ package actor Sandbox {
     /// When the gate opened.
     private var gate: Instant?
     private var isFinished = false
+    /// Whether the kernel's own account of the sandbox, its cgroup included, was the policy's.
+    private(set) var isReadBack = false
     /// Whether init did not bring the run to its own end.
     var hasFailed = false
     /// Whether it was gone in the middle of the run, and nobody had asked for that.
@@ -58,9 +56,11 @@ package actor Sandbox {
         _ request: RunRequest,
         engine: any Engine,
         filter: [UInt8],
-        store: ArtifactStore
+        store: ArtifactStore,
+        patience: Patience = Patience()
     ) {
         self.request = request
+        self.patience = patience
         self.engine = engine
         self.filter = filter
         self.store = store
@@ -162,7 +162,7 @@ package actor Sandbox {
             await engine.jobStarted(request)
             let ending = try await waitForEnd()
             ended = .now
-            await judge(ending)
+            await judge(ending, at: ended)
             await collect()
         } catch let error as SpawnError {
             ended = .now
@@ -187,7 +187,7 @@ package actor Sandbox {
 
     /// Everything up to the gate.
     private func make() async throws {
-        link.setDeadline(after: Self.setupLimit)
+        link.setDeadline(after: patience.setup)
         link.isLaunchPending = true
         let cell: Cell
         do {
@@ -215,13 +215,18 @@ package actor Sandbox {
             try await gateway.open(on: listener)
         }
         try readBack(jobPid, limits)
+        isReadBack = true
         try checkWanted()
     }
 
-    private func permit(_ permission: Permission) async throws {
+    func permit(_ permission: Permission) async throws {
         guard let cell else { return }
+        // The sandbox is made; who permits has a deadline of his own.
+        link.liftDeadline()
         do { try await permission(cell.id) } catch { throw SpawnError.notPermitted("\(error)") }
         try checkWanted()
+        // A healthy init has nothing to say between READY and the gate.
+        if let signal = link.nextIfAny() { throw Self.setupError(signal) }
     }
 
     private func checkWanted() throws(SpawnError) {
@@ -234,8 +239,7 @@ package actor Sandbox {
             filter: filter,
             cell: cell,
             proxyPort: request.gateway?.port ?? 0,
-            // Without a filter there is nothing to be witnessed.
-            witness: engine.layers.has(.seccomp) ? request.witness : .none
+            witness: witness
         )
         try link.send(SBX_PLAN, plan, trailing: trailing, descriptors: meters)
         let (command, strings) = PlanMessage.command(request)
@@ -258,6 +262,9 @@ package actor Sandbox {
         try link.signal(SBX_START)
     }
 
+    /// Without a filter there is nothing to be witnessed.
+    private var witness: Witness { engine.layers.has(.seccomp) ? request.witness : .none }
+
     /// The job's ends of its three streams.
     private func openStreams() throws(Errno) -> [Descriptor] {
         try jobStreams.open(request.input, limits: engine.layers.applied(to: request.policy.limits))
@@ -276,27 +283,33 @@ package actor Sandbox {
     private func waitForReady() async throws -> (jobPid: Int32, listener: Descriptor?) {
         var jobPid: Int32?
         var listener: Descriptor?
-        while jobPid == nil || !link.hasProcess {
+        var isLaunched = false
+        while jobPid == nil || !isLaunched {
             switch await link.next() {
-            case .launched(.success(let process)): try adopt(process)
-            case .launched(.failure(let error)): throw error
+            case .launched:
+                isLaunched = true
+                // Whoever cancelled before there was a process to end.
+                if cancellation != nil { link.kill() }
             case .message(.ready(let pid)) where jobPid == nil: jobPid = pid
             case .message(.listener(let socket)) where listener == nil && jobPid == nil:
                 listener = socket
-            case .message(.failed(let step, let code)): throw SpawnError.step(step, code)
-            case .message: throw SpawnError.violation("a message out of turn during setup")
-            case .closed(let violation?): throw SpawnError.violation(violation)
-            case .closed, .exited: throw SpawnError.lost(during: "setup")
-            case .late: throw SpawnError.silent(during: "setup")
+            case let signal: throw Self.setupError(signal)
             }
         }
         return (jobPid ?? 0, listener)
     }
 
-    func adopt(_ process: Descriptor) throws(SpawnError) {
-        try host("epoll_ctl") { () throws(Errno) in try link.adopt(process) }
-        // Whoever cancelled before there was a process to end.
-        if cancellation != nil { link.kill() }
+    /// Why there is no sandbox, when this is heard before the gate opens: nothing ran.
+    private static func setupError(_ signal: InitLink.Signal) -> SpawnError {
+        switch signal {
+        case .notLaunched(let error): error
+        case .message(.failed(let step, let code)): .step(step, code)
+        case .closed(let violation?): .violation(violation)
+        // The job's process, too, can be killed before it is the job.
+        case .closed, .exited, .message(.ended): .lost(during: "setup")
+        case .late: .silent(during: "setup")
+        case .message, .launched: .violation("a message out of turn during setup")
+        }
     }
 
     private func readBack(_ jobPid: Int32, _ limits: CgroupLimits) throws(SpawnError) {
@@ -321,17 +334,19 @@ package actor Sandbox {
         }
         sendLease()
         try host("opening the gate") { () throws(Errno) in try link.signal(SBX_GATE) }
-        link.setDeadline(after: request.policy.limits.wallTime + Self.deadlineGrace)
+        link.setDeadline(after: request.policy.limits.wallTime + patience.deadlineGrace)
     }
 
-    private func waitForEnd() async throws -> Ending {
+    func waitForEnd() async throws -> Ending {
         while true {
             switch await link.next() {
             case .message(.failed(.execve, let code)): executionError = code
-            case .message(.seen(let call)) where result.calls.count < Self.callLimit:
+            case .message(.seen(let call))
+            where witness != .none && result.calls.count < Self.callLimit:
                 result.calls.append(call)
             case .message(.ended(let ending)): return ending
             case .message(.failed(let step, let code)): throw SpawnError.step(step, code)
+            case .notLaunched(let error): throw error
             case .message, .launched: throw SpawnError.violation("a message out of turn")
             case .closed(let violation?): throw SpawnError.violation(violation)
             case .closed, .exited: throw SpawnError.lost(during: "the run")
@@ -341,8 +356,10 @@ package actor Sandbox {
     }
 
     /// The job is over: reads the counters, and says how it ended.
-    private func judge(_ ending: Ending) async {
-        link.setDeadline(after: Self.teardownLimit)
+    private func judge(_ said: Ending, at ended: Instant) async {
+        let passed = ended.nanoseconds &- (gate ?? ended).nanoseconds
+        let ending = said.within(wallNanoseconds: passed)
+        link.setDeadline(after: patience.teardown)
         jobStreams.close()
         readCounters()
         if let cell { await engine.jobEnded(in: cell) }
@@ -403,10 +420,7 @@ package actor Sandbox {
         } else {
             if case .lost = error { isLost = gate != nil }
             result.verdict = .engineError
-            result.evidence = [Evidence("step", error.step), Evidence("reason", error.description)]
-            if let code = error.errno {
-                result.evidence.append(Evidence("errno", UInt64(code.rawValue)))
-            }
+            result.evidence = error.evidence
         }
     }
 

@@ -24,9 +24,9 @@ struct EngineCopies {
     /// Those whose image does not stay. What another store has loaded is left alone, and what is not
     /// called as we call it: an image that somebody made from one of ours has its labels too.
     func orphans(staying: Set<ImageDigest>) async throws(DockerError) -> [Copy] {
-        let ours = try await client.images(labels: [EngineLoader.storeLabel: store.identity])
+        let ours = try await client.images(labels: [ContainerPlace.Label.store: store.identity])
         return ours.compactMap { image in
-            guard image.labels[EngineLoader.storeLabel] == store.identity,
+            guard image.labels[ContainerPlace.Label.store] == store.identity,
                 let label = image.labels[ContainerPlace.Label.image],
                 let digest = ImageDigest(label), digest.description == label,
                 !staying.contains(digest)

@@ -11,8 +11,6 @@ internal import SystemPackage
 struct EngineLoader {
     /// Where the images are in the engine; only their labels count.
     static let repository = "sandboxd/"
-    /// The label that says which store an image was loaded from: only that one removes it.
-    static let storeLabel = "io.sandboxd.store"
 
     private let client: DockerClient
     private let store: ImageStore
@@ -33,7 +31,8 @@ struct EngineLoader {
     /// Loads the image unless the engine has it; answers whether it did.
     func load(_ image: Image, called name: String) async throws(DockerError) -> Bool {
         let labels = [
-            ContainerPlace.Label.image: "\(image.digest)", Self.storeLabel: store.identity,
+            ContainerPlace.Label.image: "\(image.digest)",
+            ContainerPlace.Label.store: store.identity,
         ]
         guard try await copies(with: labels).isEmpty else { return false }
         // Its own for every store, so that none takes another one's name away.

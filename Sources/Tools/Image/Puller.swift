@@ -14,6 +14,8 @@ struct Puller {
         case noManifest(String)
         /// The tag was moved to another image while it was pulled.
         case moved(String)
+        /// Somebody else listens at the engine's socket, who would be given the credentials.
+        case stranger(UInt32?)
 
         var description: String {
             switch self {
@@ -21,6 +23,10 @@ struct Puller {
                 "the engine does not say which digest \(reference) has: name it with its digest"
             case .moved(let reference):
                 "\(reference) was moved to another image while it was pulled: pull it again"
+            case .stranger(let user):
+                "the engine's socket is listened on by user \(user.map(String.init) ?? "unknown"), "
+                    + "who is neither root nor you, in a directory that is not only his: "
+                    + "credentials are not sent there"
             }
         }
     }
@@ -36,6 +42,11 @@ struct Puller {
     func pull(_ wanted: ImageReference, as name: String) async throws -> ImageImporter.Outcome {
         ImageCommand.say("image \(name): the engine pulls \(wanted)…")
         let wasThere = try await client.inspect(image: wanted) != nil
+        if auth != nil {
+            // Who answered just now; the registry's password is not for him to see.
+            let listener = await client.listener
+            guard isTrusted(listener) else { throw Failure.stranger(listener) }
+        }
         let digests = Digests()
         let pulled = try await client.pull(wanted, auth: auth) { digests.take($0.status) }
         do {
@@ -47,6 +58,17 @@ struct Puller {
             if !wasThere { await remove(wanted, name) }
             throw error
         }
+    }
+
+    /// Whether the one who listens is whom the operator means: root, himself, or the one who alone can
+    /// put a socket into that directory.
+    private func isTrusted(_ listener: UInt32?) -> Bool {
+        guard let listener else { return false }
+        if listener == 0 || listener == geteuid() { return true }
+        let directory = FilePath(client.address.socketPath).removingLastComponent()
+        var status = stat()
+        guard directory.withPlatformString({ stat($0, &status) }) == 0 else { return false }
+        return status.st_uid == listener && status.st_mode & 0o022 == 0
     }
 
     private func take(

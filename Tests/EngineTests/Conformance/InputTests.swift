@@ -76,6 +76,38 @@ struct InputTests {
         #expect(try Host.daemon().run(closing).text == "on")
     }
 
+    /// The kernel tells who waits for room in a pipe, again and again, that nobody reads any more. The
+    /// daemon is the test's own, for what others use of it is counted as well.
+    @Test(
+        "a job that has read all of its input and closed it costs the daemon nothing",
+        .ownDaemon,
+        .timeLimit(Host.minutes(2))
+    )
+    func closedInput() throws {
+        let daemon = try TestDaemon()
+        // More than a pipe holds.
+        let text = String(repeating: "x", count: 300_000)
+        let script = "head -c 300000 >/dev/null; exec <&-; echo closed; sleep 1; echo slept"
+        let live = try LiveRun(streaming: daemon.api, .shell(script, ["stdin_stream": true]))
+        try live.feed(text)
+        try live.waits(for: "closed")
+        let before = try Self.processorMilliseconds(daemon.pid)
+        try live.waits(for: "slept")
+        let used = try Self.processorMilliseconds(daemon.pid) - before
+        #expect(used < 300 * Host.slowness, "\(used) ms of a second")
+        try live.endInput()
+        #expect(try live.report().verdict == "ok")
+        daemon.stop()
+    }
+
+    /// What a process has used of the processors (proc_pid_stat(5)).
+    private static func processorMilliseconds(_ process: pid_t) throws -> Int {
+        let text = try #require(ProcessTable.read("/proc/\(process)/stat"))
+        let fields = text[(text.lastIndex(of: ")") ?? text.startIndex)...].split(separator: " ")
+        let ticks = try #require(Int(fields[12])) + (try #require(Int(fields[13])))
+        return ticks * 1000 / sysconf(Int32(_SC_CLK_TCK))
+    }
+
     @Test("the environment is the profile's and the request's, which wins, and nothing else")
     func environment() throws {
         let run = Run(["env", "-0"], ["env": ["LANG": "C", "EXTRA": "a=b\nc", "EMPTY": ""]])
