@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-internal import CChannel
 internal import FoundationEssentials
 internal import Policy
 internal import Spawner
@@ -7,12 +6,12 @@ internal import Spawner
 /// The body of `POST /v1/runs`: what a caller asks for.
 struct RunSpec: Decodable, Sendable {
     private static let keys = [
-        "profile", "argv", "stdin", "stdin_base64", "stdin_stream", "env", "files", "limits",
-        "cwd", "artifacts", "budget", "key", "engine", "allow",
-        "secrets", "explain",
+        "argv", "stdin", "stdin_base64", "stdin_stream", "env", "files", "limits",
+        "cwd", "artifacts", "engine", "allow", "secrets", "explain",
     ]
-    /// What only a direct run has: a task would find another image than was meant.
-    private static let directKeys = ["image"]
+    /// What only a direct run has. A task's profile, budget and key are the queue's, which has asked
+    /// approvals, budgets and canaries about them, and it would find another image than was meant.
+    private static let directKeys = ["profile", "budget", "key", "image"]
     /// What only the queue writes: inputs that it keeps apart.
     private static let queueKeys = ["stdin_sha256"]
 
@@ -48,7 +47,7 @@ struct RunSpec: Decodable, Sendable {
             "a run",
             Self.keys + (outside == nil ? Self.directKeys : Self.queueKeys)
         )
-        guard let profile: String = try body.value("profile") ?? outside else {
+        guard let profile = try outside ?? body.value("profile") else {
             throw APIError.invalid("'profile' is missing")
         }
         guard let argv: [String] = try body.value("argv") else {
@@ -108,6 +107,11 @@ struct RunSpec: Decodable, Sendable {
         let text: String? = try body.value("stdin")
         let encoded: String? = try body.value("stdin_base64")
         let isStreamed: Bool = try body.value("stdin_stream") ?? false
+        let digest: String? = try body.value("stdin_sha256")
+        guard digest == nil || (text == nil && encoded == nil && !isStreamed) else {
+            // What is read and approved must be what runs.
+            throw APIError.invalid("'stdin_sha256' stands alone: it is the whole standard input")
+        }
         switch (text, encoded, isStreamed) {
         case (nil, nil, false): return .empty
         case (let text?, nil, false): return .bytes(Array(text.utf8))
@@ -119,203 +123,6 @@ struct RunSpec: Decodable, Sendable {
                 "give one of 'stdin', 'stdin_base64' and 'stdin_stream', not several"
             )
         }
-    }
-
-    /// Checks everything that does not need the kernel, and makes a request of it.
-    func request(
-        attempt: AttemptID,
-        policy: Policy,
-        image: RootImage,
-        isLive: Bool
-    ) throws(APIError) -> RunRequest {
-        guard let program = argv.first, !program.isEmpty else {
-            throw .invalid("'argv' is empty: say what to run")
-        }
-        for text in argv + environment.keys + environment.values + [workingDirectory ?? ""] {
-            guard !text.utf8.contains(0) else {
-                throw .invalid("a string of 'argv', 'env' or 'cwd' contains a NUL byte")
-            }
-        }
-        for name in environment.keys where name.isEmpty || name.contains("=") {
-            throw .invalid("'env' has the name '\(name)': a name is not empty and has no '='")
-        }
-        let merged = policy.environment.merging(environment) { $1 }
-        try checkStrings(merged)
-        var inputs: [InputFile] = []
-        for file in files { inputs.append(try file.inputFile()) }
-        try Self.checkDistinct(inputs.map(\.path))
-        var bytes = inputs.reduce(0) { $0 + $1.content.count }
-        if case .bytes(let content) = input { bytes += content.count }
-        guard bytes <= policy.limits.inputBytes else {
-            throw .invalid(
-                "the input is \(bytes) bytes, and the profile takes \(policy.limits.inputBytes)"
-            )
-        }
-        if let directory = workingDirectory, !directory.hasPrefix("/") {
-            throw .invalid("'cwd' is '\(directory)': give an absolute path in the sandbox")
-        }
-        guard witness == .none || policy.syscalls.canBeWitnessed else {
-            throw .invalid(
-                "profile '\(policy.name)' does not let sendmsg through, which 'explain' needs"
-            )
-        }
-        var request = RunRequest(
-            attempt: attempt,
-            policy: policy,
-            image: image,
-            arguments: argv,
-            environment: merged,
-            workingDirectory: workingDirectory,
-            files: inputs,
-            input: input,
-            collectsArtifacts: collectsArtifacts,
-            isLive: isLive
-        )
-        request.witness = witness
-        return request
-    }
-
-    /// No file is there twice, or below another.
-    private static func checkDistinct(_ paths: [[UInt8]]) throws(APIError) {
-        let known = Set(paths)
-        guard known.count == paths.count else {
-            throw .invalid("'files' has two files of the same path: give each its own")
-        }
-        for path in paths {
-            for (index, byte) in path.enumerated() where byte == UInt8(ascii: "/") {
-                guard known.contains(Array(path[..<index])) else { continue }
-                let (below, above) = (
-                    String(decoding: path, as: UTF8.self),
-                    String(decoding: path[..<index], as: UTF8.self)
-                )
-                throw .invalid("file '\(below)' is below '\(above)', which is a file too")
-            }
-        }
-    }
-
-    private func checkStrings(_ environment: [String: String]) throws(APIError) {
-        let count = max(argv.count, environment.count)
-        guard count <= Int(SBX_STRINGS_COUNT_MAX) else {
-            throw .invalid("'argv' or 'env' has more than \(SBX_STRINGS_COUNT_MAX) entries")
-        }
-        let bytes =
-            argv.reduce(0) { $0 + $1.utf8.count + 1 }
-            + environment.reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count + 2 }
-        guard bytes + 4096 <= Int(SBX_STRINGS_MAX) else {
-            throw .invalid(
-                "'argv' and 'env' are \(bytes) bytes together, and \(SBX_STRINGS_MAX - 4096) fit: "
-                    + "put data into 'files' or standard input"
-            )
-        }
-    }
-}
-
-/// One input file of a run.
-struct FileSpec: Decodable, Sendable {
-    private static let keys = ["path", "text", "base64", "mode"]
-    private static let queueKeys = ["sha256"]
-
-    var path: String
-    var content: [UInt8]
-    var mode: UInt32
-    /// Names the content among the queue's blobs.
-    var digest: String?
-
-    init(from decoder: any Decoder) throws {
-        let isTask = decoder.userInfo[.profile] != nil
-        let body = try decoder.strictContainer(
-            "a file",
-            isTask ? Self.keys + Self.queueKeys : Self.keys
-        )
-        guard let path: String = try body.value("path") else {
-            throw APIError.invalid("a file has no 'path'")
-        }
-        self.path = path
-        mode = try body.number("mode") ?? 0o644
-        let text: String? = try body.value("text")
-        let encoded: String? = try body.value("base64")
-        digest = try body.value("sha256")
-        switch (text, encoded) {
-        case (nil, nil) where digest != nil: content = []
-        case (let text?, nil): content = Array(text.utf8)
-        case (nil, let encoded?): content = try Base64.decode(encoded, key: "file '\(path)'")
-        default: throw APIError.invalid("file '\(path)' needs one of 'text' and 'base64'")
-        }
-    }
-
-    /// Checked: below the workspace, by a plain name.
-    func inputFile() throws(APIError) -> InputFile {
-        func refuse(_ why: String) -> APIError {
-            .invalid("file '\(path)': \(why); give a path below the workspace, like 'data/in.csv'")
-        }
-        guard !path.isEmpty else { throw refuse("the name is empty") }
-        guard !path.hasPrefix("/") else { throw refuse("the name is absolute") }
-        guard !path.utf8.contains(0) else { throw refuse("the name contains a NUL byte") }
-        guard path != "out", path != ".tmp" else {
-            throw refuse("the workspace has a directory of this name")
-        }
-        guard path.utf8.count < Int(SBX_PATH_MAX) else {
-            throw .invalid(
-                "a file's name has \(path.utf8.count) bytes, and \(SBX_PATH_MAX - 1) fit"
-            )
-        }
-        let parts = path.split(separator: "/", omittingEmptySubsequences: false)
-        for part in parts {
-            guard !part.isEmpty else { throw refuse("the name has an empty part") }
-            guard part != "..", part != "." else { throw refuse("the name contains '\(part)'") }
-            guard part.utf8.count <= 255 else { throw refuse("a part has more than 255 bytes") }
-        }
-        guard mode <= 0o777 else { throw refuse("the mode \(mode) is none") }
-        return InputFile(path: Array(path.utf8), content: content, mode: mode)
-    }
-}
-
-/// Limits that a run asks for, below its profile's.
-struct LimitsSpec: Decodable, Sendable {
-    private static let keys = [
-        "memory_bytes", "swap_bytes", "pids", "cpu_millicores", "cpu_time_ms", "wall_time_ms",
-        "workspace_bytes", "workspace_inodes", "shared_memory_bytes", "output_bytes",
-        "output_total_bytes", "artifact_bytes", "artifact_count", "open_files",
-    ]
-
-    var tightening = Tightening()
-
-    init() {}
-
-    init(from decoder: any Decoder) throws {
-        let body = try decoder.strictContainer("'limits'", Self.keys)
-        func milliseconds(_ name: String) throws -> Duration? {
-            let count: UInt64? = try body.number(name)
-            return count.map { .milliseconds(Int64(clamping: $0)) }
-        }
-        tightening.memoryBytes = try body.number("memory_bytes")
-        tightening.swapBytes = try body.number("swap_bytes")
-        tightening.pids = try body.number("pids")
-        tightening.cpuMillicores = try body.number("cpu_millicores")
-        tightening.cpuTime = try milliseconds("cpu_time_ms")
-        tightening.wallTime = try milliseconds("wall_time_ms")
-        tightening.workspaceBytes = try body.number("workspace_bytes")
-        tightening.workspaceInodes = try body.number("workspace_inodes")
-        tightening.sharedMemoryBytes = try body.number("shared_memory_bytes")
-        tightening.outputBytes = try body.number("output_bytes")
-        tightening.outputTotalBytes = try body.number("output_total_bytes")
-        tightening.artifactBytes = try body.number("artifact_bytes")
-        tightening.artifactCount = try body.number("artifact_count")
-        tightening.openFiles = try body.number("open_files")
-    }
-}
-
-/// Base64, strictly.
-enum Base64 {
-    static func decode(_ text: String, key: String) throws(APIError) -> [UInt8] {
-        guard let data = Data(base64Encoded: text) else {
-            throw .invalid("\(key) is not valid base64")
-        }
-        return Array(data)
-    }
-
-    static func encode(_ bytes: [UInt8]) -> String {
-        Data(bytes).base64EncodedString()
     }
 }
 

@@ -14,8 +14,10 @@ struct TaskSubmission: Sendable {
     ]
     /// How many tasks one body may hold.
     private static let batchLimit = 10_000
-    /// From here on, an input is kept as a blob of its own.
+    /// From here on, an input is kept as a blob of its own; and so is one that would make all of a
+    /// task's that are kept with it more than a spec has room for.
     private static let inlineLimit = 4096
+    private static let inlineTotalLimit = 24 << 10
 
     /// The list that `enqueue_many` takes.
     let batch: String
@@ -105,13 +107,20 @@ struct TaskSubmission: Sendable {
         for case .object(let file) in spec["files"]?.elements ?? [] {
             if let digest = file["sha256"]?.text { blobs.append(digest) }
         }
+        var inlineBytes = 0
+        func staysInline(_ text: String) -> Bool {
+            let count = text.utf8.count
+            let fits = count <= inlineLimit && inlineBytes + count <= inlineTotalLimit
+            inlineBytes += fits ? count : 0
+            return fits
+        }
         func moved(_ text: JSONValue?, _ base64: JSONValue?) async throws -> String? {
             let content: String
             if let base64 = base64?.text {
-                guard base64.utf8.count > inlineLimit else { return nil }
+                if staysInline(base64) { return nil }
                 content = base64
             } else if let text = text?.text {
-                guard text.utf8.count > inlineLimit || text.utf8.contains(0) else { return nil }
+                if !text.utf8.contains(0), staysInline(text) { return nil }
                 content = Base64.encode(Array(text.utf8))
             } else {
                 return nil

@@ -27,7 +27,13 @@ struct RetryCommand: ParsableCommand {
             let answers = try TaskRequests.send(ids) { id throws(ClientError) in
                 try daemon.value("POST", "/v1/tasks/\(id)/retry")
             }
-            let others = answers.filter { $0["state"]?.text != "ready" }
+            for task in answers where task["state"]?.text == "awaiting_approval" {
+                let id = task["task_id"]?.int ?? 0
+                Terminal.say("sandboxd: task \(id) waits for an approval: see 'sandboxd approvals'")
+            }
+            let others = answers.filter {
+                !["ready", "awaiting_approval"].contains($0["state"]?.text)
+            }
             for task in others {
                 let id = task["task_id"]?.int ?? 0
                 Terminal.say(
