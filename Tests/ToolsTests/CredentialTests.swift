@@ -293,4 +293,62 @@ struct CredentialTests {
         #expect(ending.errors.contains("others may use it"))
         #expect(registry.engine.requests.count == count)
     }
+
+    /// An engine in a few lines, which writes down the heads that it is sent.
+    private static let stranger = """
+        import http.server, socketserver, sys
+        class Engine(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            def address_string(self): return "x"
+            def answer(self):
+                open(sys.argv[2], "a").write(self.requestline + "\\n" + str(self.headers))
+                body = b'{"Version":"24","ApiVersion":"1.43","MinAPIVersion":"1.12"}'
+                self.send_response(404 if "/images/" in self.path else 200)
+                self.send_header("Api-Version", "1.43")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+            do_GET = do_POST = answer
+        with socketserver.UnixStreamServer(sys.argv[1], Engine) as server:
+            print("up", flush=True)
+            server.serve_forever()
+        """
+
+    @Test(
+        "nobody but root, oneself and the directory's only owner is sent credentials",
+        .enabled(if: geteuid() == 0, "only root can be two users"),
+        arguments: [(0o1777, true), (0o755, false)] as [(mode_t, Bool)]
+    )
+    func stranger(mode: mode_t, isRefused: Bool) throws {
+        let scratch = try Scratch()
+        let file = try scratch.write("credentials", Self.forms[1], mode: 0o600)
+        let place = scratch.path + "/run"
+        mkdir(place, 0o755)
+        // Nobody's own, and writable for all or not.
+        chown(place, 65534, 65534)
+        chmod(place, mode)
+        chmod(scratch.path, 0o755)
+        let engine = Process()
+        engine.executableURL = URL(filePath: "/usr/bin/setpriv")
+        engine.arguments = [
+            "--reuid", "65534", "--clear-groups", "/usr/bin/python3", "-c", Self.stranger,
+            place + "/engine.sock", place + "/heads",
+        ]
+        let output = Pipe()
+        engine.standardOutput = output
+        engine.standardError = FileHandle.nullDevice
+        try engine.run()
+        defer { engine.terminate() }
+        // It listens once it has said so.
+        #expect(try output.fileHandleForReading.read(upToCount: 2)?.count == 2)
+        let ending = try Tools.run([
+            "image", "pull", "host.test/app:1", "--name", "app", "--images",
+            scratch.path + "/store", "--docker", "unix://" + place + "/engine.sock",
+            "--credentials", file,
+        ])
+        #expect(ending.status != 0)
+        #expect(ending.text.contains("neither root nor you") == isRefused, "\(ending.text)")
+        let heads = try String(contentsOfFile: place + "/heads", encoding: .utf8)
+        #expect(heads.lowercased().contains("x-registry-auth") == !isRefused, "\(heads)")
+    }
 }

@@ -58,28 +58,29 @@ struct AdmissionTests {
         daemon.stop()
     }
 
-    @Test("two hundred sandboxes are alive at once, and then all are gone")
-    func twoHundred() throws {
+    @Test("two hundred sandboxes, or twenty containers, are alive at once, and then all are gone")
+    func manyAtOnce() throws {
         let daemon = try TestDaemon(["--memory", "8192"])
         let run = Self.waiting.limited(["memory_bytes": 33_554_432])
+        let waves = Host.engineSocket == nil ? 10 : 1
         var lives: [LiveRun] = []
-        for _ in 0..<10 {
+        for _ in 0..<waves {
             let wave = try (0..<20).map { _ in try daemon.api.start(run) }
             for live in wave { try live.waits(for: "up") }
             lives += wave
         }
-        #expect(try daemon.api.status()["runs"]?.int == 200)
-        // Those, and at most a few that wait for a run.
-        #expect(daemon.cells.count >= 200)
+        #expect(try daemon.api.status()["runs"]?.int == waves * 20)
+        // Those, and at most a few that wait for a run. An engine that caps has no places of ours.
+        if Host.engineSocket == nil { #expect(daemon.cells.count >= waves * 20) }
         for live in lives { live.cancel() }
-        let gone = try Host.waits(upTo: .seconds(20)) {
+        let gone = try Host.waits(upTo: .seconds(20 * Host.slowness)) {
             try daemon.api.status()["runs"]?.int == 0
         }
         #expect(gone)
         daemon.stop()
     }
 
-    @Test("after a thousand runs the daemon has the descriptors, threads and cgroups it began with")
+    @Test("after many runs the daemon has the descriptors, threads and cgroups it began with")
     func flat() throws {
         let daemon = try TestDaemon()
         let run = Run(["true"], profile: Host.probeProfile).limited(["memory_bytes": 33_554_432])
@@ -108,11 +109,13 @@ struct AdmissionTests {
                 "cells": daemon.cells.count,
             ]
         }
-        try rounds(200)
+        // A container takes a hundred times as long to make.
+        let scale = Host.engineSocket == nil ? 1 : 5
+        try rounds(200 / scale)
         #expect(Host.waits(upTo: .seconds(5)) { daemon.isAtRest }, "\(daemon.cells)")
         let before = census()
         let memory = ProcessTable.kilobytes("VmRSS", of: daemon.pid) ?? 0
-        try rounds(800)
+        try rounds(800 / scale)
         let flat = Host.waits(upTo: .seconds(5)) {
             census().allSatisfy { $0.value <= before[$0.key, default: 0] }
         }

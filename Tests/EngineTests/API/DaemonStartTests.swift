@@ -18,7 +18,7 @@ struct DaemonStartTests {
         let installation = try Installation.shared.get()
         let place = try installation.makeDirectory() + "/profiles"
         try FileManager.default.copyItem(
-            atPath: installation.directory + "/profiles",
+            atPath: installation.profiles,
             toPath: place
         )
         let text = try String(contentsOfFile: place + "/code.yaml", encoding: .utf8)

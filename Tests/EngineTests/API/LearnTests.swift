@@ -41,7 +41,7 @@ struct LearnTests {
     func learned() throws {
         let profiles = try Installation.shared.get().makeDirectory() + "/profiles"
         try FileManager.default.copyItem(
-            atPath: Host.sources + "/../../profiles",
+            atPath: try Installation.shared.get().profiles,
             toPath: profiles
         )
         let first = try TestDaemon(["--profiles", profiles])
@@ -74,7 +74,7 @@ struct LearnTests {
     func failing() throws {
         let profiles = try Installation.shared.get().makeDirectory() + "/profiles"
         try FileManager.default.copyItem(
-            atPath: Host.sources + "/../../profiles",
+            atPath: try Installation.shared.get().profiles,
             toPath: profiles
         )
         let daemon = try TestDaemon(["--profiles", profiles])

@@ -3,7 +3,7 @@ import Foundation
 import Testing
 
 /// Real pages in real Chromium, driven by Playwright and by `browse`.
-@Suite("Browser jobs", .daemon, .browser, .beside, .timeLimit(.minutes(10)))
+@Suite("Browser jobs", .daemon, .browser, .beside, .timeLimit(Host.minutes(10)))
 struct BrowserTests {
     @Test("scripts as Playwright's users write them work on the site, with nothing changed")
     func flows() throws {

@@ -138,7 +138,7 @@ struct HostilePage: Sendable, CustomTestStringConvertible {
     ]
 }
 
-@Suite("Hostile pages", .daemon, .browser, .beside, .timeLimit(.minutes(10)))
+@Suite("Hostile pages", .daemon, .browser, .beside, .timeLimit(Host.minutes(10)))
 struct HostilePageTests {
     @Test("each ends with its verdict and its reason", arguments: HostilePage.all)
     func ending(_ page: HostilePage) throws {
@@ -164,7 +164,9 @@ struct HostilePageTests {
     @Test("a page's renderer that dies is told of, at once")
     func crash() throws {
         let script = """
-            browse screenshot "$1" & sleep 2; pkill -KILL -f '[t]ype=renderer'; wait $!
+            browse screenshot "$1" &
+            until pgrep -f '[t]ype=renderer' > /dev/null; do sleep 0.1; done
+            sleep 1; pkill -KILL -f '[t]ype=renderer'; wait $!
             """
         let run = try Browser.besideSite(["sh", "-c", script, "sh", Browser.site + "/picture.html"])
         let report = try Host.daemon().run(run)

@@ -3,7 +3,7 @@ import Foundation
 import Testing
 
 /// Chromium's own sandbox, seen from inside of ours.
-@Suite("Renderers", .daemon, .browser, .beside, .timeLimit(.minutes(5)))
+@Suite("Renderers", .daemon, .browser, .beside, .timeLimit(Host.minutes(5)))
 struct RendererJailTests {
     /// What is wrong with the jail of a renderer; nothing when it is in one.
     private func objections(_ renderer: JSON) -> [String] {

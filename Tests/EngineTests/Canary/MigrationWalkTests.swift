@@ -3,7 +3,7 @@ import Foundation
 import Testing
 
 /// An operator's way from his host to sandboxes, as the README tells it.
-@Suite("A worker that moves over", .database, .ownDaemon, .beside, .timeLimit(.minutes(5)))
+@Suite("A worker that moves over", .database, .ownDaemon, .beside, .timeLimit(Host.minutes(5)))
 struct MigrationWalkTests {
     /// What every task does: it is well in an image that says "good".
     private static let script = "read word < /etc/word; echo $word; test $word = good"

@@ -80,4 +80,60 @@ struct ShadowTests {
         #expect(piped.exitCode == 125 && piped.text.isEmpty)
         #expect(piped.errorText.contains("cannot be read twice"))
     }
+
+    @Test("a shadow does not take the command's key: asked for again in a sandbox, it is run")
+    func key() throws {
+        let command = ["sh", "-c", "date +%s%N"]
+        let key = Host.unique("key")
+        let (ending, _) = try shadowed(command, ["--shadow", "--key", key])
+        let then = try #require(Int(ending.text.trimmingCharacters(in: .whitespacesAndNewlines)))
+        // The shadow has begun when the command has ended, and has ended when both are compared.
+        let between = Int(Date().timeIntervalSince1970 * 1e9)
+        let run = Run(command, profile: "shell", ["key": .string(key)])
+        let now = try #require(Int(try Host.daemon().run(run).text))
+        #expect(then < between && between < now)
+    }
+
+    @Test(
+        "two engines shadow each other: what counts is the one asked for",
+        .containerEngine,
+        .database
+    )
+    func engines() throws {
+        let daemon = try TestDaemon([
+            "--profiles", try Installation.shared.get().shippedProfiles,
+            "--database", try TestDatabase().string, "--migrate",
+        ])
+        defer { daemon.stop() }
+        try daemon.waitUntilEngineIsReady()
+        let program = try Installation.shared.get().program("sandboxd")
+        func run(_ script: String, on engine: String, beside other: String) throws -> Report {
+            let ending = try Program.run(
+                [
+                    program, "run", "--json", "--profile", "shell", "--task-id", script,
+                    "--engine", engine, "--shadow-engine", other, "--", "sh", "-c", script,
+                ],
+                environment: ["SANDBOXD_SOCKET": daemon.socket, "XDG_STATE_HOME": "/nowhere"]
+            )
+            try #require(ending.exitCode == 0, "\(ending.errorText)")
+            return Report(json: try JSON(ending.stdout))
+        }
+        for (engine, other) in [("native", "docker"), ("docker", "native")] {
+            let report = try run("echo same; echo x > out/x", on: engine, beside: other)
+            #expect(report.json["engine"]?.text == engine && report.text == "same")
+        }
+        _ = try run("date +%s%N", on: "native", beside: "docker")
+        var found = JSON.null
+        let isCompared = try Host.waits(upTo: .seconds(30 * Host.slowness)) {
+            found = try daemon.api.answer("GET", "/v1/canaries/shell/report").json
+            return found["compared"]?.int == 3
+        }
+        #expect(isCompared && found["agreed"]?.int == 2, "\(found)")
+        let differences = found["differing"]?.elements.first?["differences"]?.elements
+            .compactMap(\.text)
+        #expect(
+            differences == ["stdout: 20 bytes by native, 20 bytes by docker, not the same"],
+            "\(found)"
+        )
+    }
 }

@@ -132,6 +132,11 @@ struct EngineFault: Sendable, CustomTestStringConvertible {
 
 @Suite("A container engine that fails", .containerEngine, .alone, .serialized)
 struct EngineFaultTests {
+    /// What gives a daemon profiles that may run on the native engine, too.
+    private var bothEngines: [String] {
+        get throws { ["--profiles", try Installation.shared.get().shippedProfiles] }
+    }
+
     /// A daemon whose engine is the real one behind a proxy of ours, and that has found it.
     private static func daemon(
         _ options: [String] = [],
@@ -180,13 +185,14 @@ struct EngineFaultTests {
 
     @Test("an engine that does not work is left alone for a while; others run meanwhile")
     func circuit() throws {
-        let (daemon, proxy) = try Self.daemon()
+        let (daemon, proxy) = try Self.daemon(try bothEngines)
+        let run = Run(["true"], ["engine": "docker"])
         try proxy.hit(.init(method: "POST", path: "/containers/create"), with: .drop)
-        #expect(try daemon.api.run(Run(["true"])).verdict == "engine_error")
+        #expect(try daemon.api.run(run).verdict == "engine_error")
         let docker = try #require(try daemon.api.status()["docker"])
         #expect(docker["ready"]?.bool == false)
         #expect(docker["reason"]?.text?.hasPrefix("docker create") == true, "\(docker)")
-        let refused = try daemon.api.post(try Run(["true"]).json.bytes)
+        let refused = try daemon.api.post(try run.json.bytes)
         #expect(refused.status == 503, "\(refused.text)")
         #expect(try refused.json["error"]?["code"]?.text == "engine")
         let native = try daemon.api.run(Run(["true"], ["engine": "native"]))
@@ -317,14 +323,15 @@ struct EngineFaultTests {
     func absent() throws {
         let directory = try Installation.shared.get().makeDirectory()
         let daemon = try TestDaemon(
-            ["--docker", "unix://" + directory + "/nobody"],
+            ["--docker", "unix://" + directory + "/nobody"] + (try bothEngines),
             directory: directory
         )
         let isSaid = try Host.waits(upTo: .seconds(10)) {
             try daemon.api.status()["docker"]?["reason"]?.text?.contains("/nobody") == true
         }
         #expect(isSaid, "\(daemon.statusText)")
-        let refused = try daemon.api.post(try Run(["true"]).json.bytes)
+        let run = Run(["true"], ["engine": "docker"])
+        let refused = try daemon.api.post(try run.json.bytes)
         #expect(refused.status == 503 && refused.text.contains("/nobody"), "\(refused.text)")
         #expect(try daemon.api.run(Run(["true"], ["engine": "native"])).verdict == "ok")
         daemon.stop()

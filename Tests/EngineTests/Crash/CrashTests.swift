@@ -63,6 +63,13 @@ struct CrashTests {
         #expect(ProcessTable.read("/proc/self/mountinfo") == mounts)
         let last = try TestDaemon(directory: directory)
         #expect(try last.api.run(Run(["true"])).verdict == "ok")
+        if Host.engineSocket != nil {
+            // The engine itself is asked: the dead daemons' containers are removed, not only ended.
+            let areGone = try Host.waits(upTo: .seconds(60 * Host.slowness)) {
+                try last.containers().isEmpty
+            }
+            #expect(areGone, "\((try? last.containers()) ?? [])")
+        }
         last.stop()
         print("killed \(Host.kills) times; the slowest was gone after \(slowest) ms")
     }

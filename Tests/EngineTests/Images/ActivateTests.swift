@@ -2,7 +2,7 @@
 import Foundation
 import Testing
 
-@Suite("Images that move", .ownDaemon, .beside, .timeLimit(.minutes(5 * Host.slowness)))
+@Suite("Images that move", .ownDaemon, .beside, .timeLimit(Host.minutes(5)))
 struct ActivateTests {
     @Test("an image that does well under its profile gets the name, and a rollback takes it back")
     func moving() throws {

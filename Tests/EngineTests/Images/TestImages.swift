@@ -24,14 +24,15 @@ final class TestImages {
             atPath: profiles,
             withIntermediateDirectories: false
         )
-        let yaml = try Host.file("../profiles/shell.yaml")
+        let source = try Installation.shared.get().profiles
+        let yaml = try String(contentsOfFile: source + "/shell.yaml", encoding: .utf8)
             .replacing("name: shell", with: "name: \(Self.name)")
             .replacing("image: code", with: "image: \(Self.name)")
             .replacing("cpu_time: 10s", with: "cpu_time: 1s")
         try (yaml + "\nhealth: \(health)\n")
             .write(toFile: profiles + "/\(Self.name).yaml", atomically: true, encoding: .utf8)
         try FileManager.default.copyItem(
-            atPath: Host.sources + "/../../profiles/syscalls",
+            atPath: source + "/syscalls",
             toPath: profiles + "/syscalls"
         )
         try FileManager.default.createDirectory(

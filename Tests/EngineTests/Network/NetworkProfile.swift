@@ -9,7 +9,7 @@ enum NetworkProfile {
         let installation = try Installation.shared.get()
         let profiles = try installation.makeDirectory() + "/profiles"
         try FileManager.default.copyItem(
-            atPath: installation.directory + "/profiles",
+            atPath: installation.profiles,
             toPath: profiles
         )
         let shipped = try String(contentsOfFile: profiles + "/\(profile).yaml", encoding: .utf8)

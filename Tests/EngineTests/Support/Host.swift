@@ -24,7 +24,7 @@ enum Host {
     /// How often the crash test kills the daemon.
     static let kills = variable("SANDBOXD_TEST_KILLS").flatMap { Int($0) } ?? 50
 
-    /// The engine that all runs of the tests ask for; nil leaves it to the profile.
+    /// The only engine that the profiles of all daemons under test name; nil leaves them as shipped.
     static let engine = variable("SANDBOXD_TEST_ENGINE")
     /// That engine's socket, when it is a container engine.
     static let engineSocket = variable("SANDBOXD_TEST_ENGINE_SOCKET")
@@ -38,6 +38,12 @@ enum Host {
 
     /// By how much a machine that is emulated takes longer: what has a fixed time gets that much.
     static let slowness = variable("SANDBOXD_TEST_SLOWNESS").flatMap { Int($0) } ?? 1
+
+    /// A time limit, in minutes. It counts a test's wait for its turn, which is long where few run side
+    /// by side.
+    static func minutes(_ count: Int) -> TimeLimitTrait.Duration {
+        .minutes(count * slowness * (sideBySide == .max ? 1 : 6))
+    }
 
     static let isRoot = geteuid() == 0
 

@@ -31,12 +31,12 @@ struct Installation: Sendable {
             try #require(try Program.run(copy).exitCode == 0, "\(copy)")
         }
         environment = try Self.copyLibraries(of: directory + "/sandboxd-daemon", to: directory)
-        let profiles = directory + "/profiles"
-        try files.copyItem(atPath: Host.sources + "/../../profiles", toPath: profiles)
-        for path in [profiles]
-            + (files.subpaths(atPath: profiles) ?? []).map({ profiles + "/" + $0 })
-        {
-            chmod(path, 0o755)
+        for place in [profiles, shippedProfiles] {
+            try files.copyItem(atPath: Host.sources + "/../../profiles", toPath: place)
+            if place == profiles { try Self.leaveEngineUnderTest(in: place) }
+            for path in [place] + (files.subpaths(atPath: place) ?? []).map({ place + "/" + $0 }) {
+                chmod(path, 0o755)
+            }
         }
         atexit { Installation.removeAtExit() }
     }
@@ -48,6 +48,20 @@ struct Installation: Sendable {
         guard let path = removedAtExit else { return }
         // Nobody is left to tell; a directory that stays in /tmp harms nobody.
         try? FileManager.default.removeItem(atPath: String(cString: path))
+    }
+
+    /// Takes every engine but the one under test out of the profiles of a directory.
+    private static func leaveEngineUnderTest(in directory: String) throws {
+        guard let engine = Host.engine else { return }
+        for name in try FileManager.default.contentsOfDirectory(atPath: directory)
+        where name.hasSuffix(".yaml") {
+            let path = directory + "/" + name
+            let yaml = try String(contentsOfFile: path, encoding: .utf8)
+            let both = "\nengine: [native, docker]\n"
+            try #require(yaml.contains(both), "\(name) names other engines")
+            try yaml.replacing(both, with: "\nengine: [\(engine)]\n")
+                .write(toFile: path, atomically: true, encoding: .utf8)
+        }
     }
 
     /// A debug build takes Swift's libraries from the toolchain, which may lie in somebody's home.
@@ -71,6 +85,12 @@ struct Installation: Sendable {
         }
         return copied ? ["LD_LIBRARY_PATH": directory + "/lib"] : [:]
     }
+
+    /// The profiles, which name the engine under test and no other: nothing goes to another unseen.
+    var profiles: String { directory + "/profiles" }
+
+    /// The profiles as they are shipped, which name both engines.
+    var shippedProfiles: String { directory + "/shipped-profiles" }
 
     /// The path of one of its programs.
     func program(_ name: String) -> String { directory + "/" + name }

@@ -9,7 +9,6 @@ struct Run: Sendable {
         var members: [String: JSON] = [
             "profile": .string(profile), "argv": .array(arguments.map(JSON.string)),
         ]
-        if let engine = Host.engine { members["engine"] = .string(engine) }
         members.merge(more) { $1 }
         json = .object(members)
     }

@@ -85,6 +85,7 @@ final class TestDaemon {
         }
         if let socket = Host.engineSocket { arguments += ["--docker", "unix://" + socket] }
         if Host.isEngineRootful { arguments.append("--allow-rootful") }
+        if !options.contains("--profiles") { arguments += ["--profiles", installation.profiles] }
         // What is tried here is the engine; the tests of tasks say which database they want.
         if !options.contains("--database") { arguments += ["--database", "none"] }
         // As many descriptors as the host allows: each sandbox takes a dozen.

@@ -6,6 +6,8 @@ import Testing
 struct TaskTests {
     private func api() throws -> API { try Host.daemon() }
 
+    private static var inAnHour: String { Date(timeIntervalSinceNow: 3600).ISO8601Format() }
+
     @Test("a task is run, and its attempt is kept with report and charge")
     func success() throws {
         let api = try api()
@@ -83,7 +85,7 @@ struct TaskTests {
         let ended = try api.task(running, is: endedStates)
         #expect(ended["state"]?.text == "cancelled")
         #expect(ended["attempts"]?.elements.first?["verdict"]?.text == "cancelled")
-        let later = try api.submit(["true"], ["run_at": .string("2026-12-31T00:00:00Z")])
+        let later = try api.submit(["true"], ["run_at": .string(Self.inAnHour)])
         #expect(try api.state(later) == "delayed")
         try api.send("DELETE", "/v1/tasks/\(later)")
         #expect(try api.state(later) == "cancelled")
@@ -154,6 +156,21 @@ struct TaskTests {
         let out = try #require(task["attempts"]?.elements.first?["report"]?["stdout"]?.text)
         #expect(out.hasSuffix(sums))
         #expect(task["spec"]?["files"]?.elements.first?["sha256"]?.text == String(out.prefix(64)))
+    }
+
+    @Test("many small inputs are more than a spec holds, and arrive all the same")
+    func manyInputs() throws {
+        let api = try api()
+        let files = (0..<40).map { number in
+            JSON.object([
+                "path": .string("in/\(number)"),
+                "text": .string(String(repeating: "x", count: 4000)),
+            ])
+        }
+        let id = try api.submit(["sh", "-c", "cat in/* | wc -c"], ["files": .array(files)])
+        let ended = try api.task(id, is: endedStates)
+        let report = ended["attempts"]?.elements.first?["report"]
+        #expect(report?["stdout"]?.text == "160000\n", "\(ended)")
     }
 
     @Test("an input that was put there before is named by its digest; one that was not is refused")
@@ -247,6 +264,18 @@ struct TaskTests {
             body: "{\"profile\":\"code\",\"argv\":[\"x\"],\"budget\":\"nobody's\"}",
             status: 404,
             says: "no budget"
+        ),
+        Refusal(
+            testDescription: "an input beside its digest",
+            body: "{\"profile\":\"code\",\"argv\":[\"x\"],\"stdin\":\"a\",\"stdin_sha256\":\""
+                + String(repeating: "0", count: 64) + "\"}",
+            says: "stands alone"
+        ),
+        Refusal(
+            testDescription: "a file's content beside its digest",
+            body: "{\"profile\":\"code\",\"argv\":[\"x\"],\"files\":[{\"path\":\"a\","
+                + "\"text\":\"b\",\"sha256\":\"" + String(repeating: "0", count: 64) + "\"}]}",
+            says: "one of 'text', 'base64' and 'sha256'"
         ),
         Refusal(
             testDescription: "streamed input",
