@@ -4,7 +4,7 @@ import Testing
 
 @testable import Postgres
 
-@Suite(.database, .timeLimit(.minutes(1))) struct ClientTests {
+@Suite(.database, .timeLimit(.minutes(5))) struct ClientTests {
     private func session() -> Session {
         var session = Session()
         session.patience = .seconds(10)

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Postgres
 
-@Suite(.database, .timeLimit(.minutes(1))) struct ConnectionTests {
+@Suite(.database, .timeLimit(.minutes(5))) struct ConnectionTests {
     @Test(
         "a text comes back as it was sent",
         arguments: [

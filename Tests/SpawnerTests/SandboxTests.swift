@@ -174,7 +174,7 @@ struct SandboxTests {
     @Test("of an init that talks while nobody listens little is heard, and later all of it")
     func flood() async throws {
         try await staged { engine, sandbox in
-            let sent = try talk(engine, atMost: 20_000)
+            let sent = try await talk(engine, atMost: 20_000)
             #expect(sent < 20_000, "it was heard without an end")
             #expect(await sandbox.waiting <= InitLink.signalsMax)
             let (numbers, most) = await sandbox.refusals(Int(sent))
@@ -183,8 +183,10 @@ struct SandboxTests {
         }
     }
 
-    /// Has init say numbered things until nobody hears it any more; answers how many.
-    private func talk(_ engine: PuppetEngine, atMost limit: UInt64) throws -> UInt64 {
+    /// Has init say numbered things until nobody hears it any more; answers how many. Not on the
+    /// thread of who is to hear.
+    @concurrent
+    private func talk(_ engine: PuppetEngine, atMost limit: UInt64) async throws -> UInt64 {
         var refusal = Self.refusal
         while refusal.bytes < limit {
             do {
@@ -205,8 +207,9 @@ struct SandboxTests {
     func lateDeath() async throws {
         let engine = try PuppetEngine()
         try say(engine, SBX_BYE, sbx_bye())
+        let sandbox = try PuppetRun.sandbox(engine, death: .seconds(20))
         await engine.die(after: .milliseconds(300))
-        let result = try await PuppetRun.sandbox(engine, death: .seconds(20)).run()
+        let result = await sandbox.run()
         #expect(result.receipt.initDead)
         #expect(await engine.ended == ["cell"])
         #expect(await engine.abandoned.isEmpty)

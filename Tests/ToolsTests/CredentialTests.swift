@@ -309,7 +309,9 @@ struct CredentialTests {
                 self.end_headers()
                 self.wfile.write(body)
             do_GET = do_POST = answer
-        with socketserver.UnixStreamServer(sys.argv[1], Engine) as server:
+        class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+            daemon_threads = True
+        with Server(sys.argv[1], Engine) as server:
             print("up", flush=True)
             server.serve_forever()
         """

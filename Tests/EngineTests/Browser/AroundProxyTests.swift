@@ -4,7 +4,7 @@ import Testing
 
 /// Pages that look for a way out beside the proxy, and listeners on the host that see whether one was
 /// found.
-@Suite("Pages around the proxy", .ownDaemon, .browser, .timeLimit(Host.minutes(10)))
+@Suite("Pages around the proxy", .ownDaemon, .browser, .beside, .timeLimit(Host.minutes(10)))
 struct AroundProxyTests {
     /// A daemon whose profile `net` is the browser's and may reach `site.test`, a server on the host's
     /// loopback, and by its rules even some addresses inside.

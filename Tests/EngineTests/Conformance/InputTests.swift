@@ -94,7 +94,7 @@ struct InputTests {
         let before = try Self.processorMilliseconds(daemon.pid)
         try live.waits(for: "slept")
         let used = try Self.processorMilliseconds(daemon.pid) - before
-        #expect(used < 300 * Host.slowness, "\(used) ms of a second")
+        #expect(used < 150 * Host.slowness, "\(used) ms of a second")
         try live.endInput()
         #expect(try live.report().verdict == "ok")
         daemon.stop()

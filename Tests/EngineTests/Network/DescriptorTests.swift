@@ -2,7 +2,7 @@
 import Foundation
 import Testing
 
-@Suite("A daemon without descriptors", .ownDaemon)
+@Suite("A daemon without descriptors", .ownDaemon, .beside)
 struct DescriptorTests {
     /// The number that the next descriptor of a process gets.
     private func next(of process: pid_t) -> Int {

@@ -2,7 +2,7 @@
 import Foundation
 import Testing
 
-@Suite("The way out of a sandbox", .ownDaemon)
+@Suite("The way out of a sandbox", .ownDaemon, .beside)
 struct GatewayTests {
     /// A daemon with a profile `net` that may reach `site.test` and ask for `*.ask.test`, all on
     /// the port of a server on the host's loopback.

@@ -4,7 +4,7 @@ import Testing
 
 /// Names are resolved by this host's resolver; here it asks a server of the test's own. What stands for
 /// the public Internet is 127.0.0.1, by the operator's word.
-@Suite("Names that a job reaches", .ownDaemon, .nameServer)
+@Suite("Names that a job reaches", .ownDaemon, .nameServer, .beside)
 struct NameServerTests {
     private struct Scene {
         let names: NameServer

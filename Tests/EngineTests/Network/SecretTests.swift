@@ -2,7 +2,7 @@
 import Foundation
 import Testing
 
-@Suite("Secrets for a run", .ownDaemon)
+@Suite("Secrets for a run", .ownDaemon, .beside)
 struct SecretTests {
     private static let secret = "correct horse battery"
 
