@@ -340,7 +340,10 @@ struct CredentialTests {
         engine.standardOutput = output
         engine.standardError = FileHandle.nullDevice
         try engine.run()
-        defer { engine.terminate() }
+        defer {
+            kill(engine.processIdentifier, SIGKILL)
+            engine.waitUntilExit()
+        }
         // It listens once it has said so.
         #expect(try output.fileHandleForReading.read(upToCount: 2)?.count == 2)
         let ending = try Tools.run([

@@ -18,8 +18,14 @@ final class CurlSockets {
     private var sockets: [Int32: Open] = [:]
     /// Told of a socket that is ready for what it was watched for.
     var ready: (Int32) -> Void = { _ in }
-    /// The user who listens at the other end, by the last connection that was made.
-    private(set) var listener: UInt32?
+    private var lastListener: UInt32?
+
+    /// The user who listens at the other end, by the last connection that was made. An answer may have
+    /// come so soon that nobody has waited for the socket.
+    var listener: UInt32? {
+        for number in sockets.keys { noteListener(number) }
+        return lastListener
+    }
 
     init(on loop: EventLoop) {
         self.loop = loop
@@ -35,19 +41,15 @@ final class CurlSockets {
 
     /// Closes.
     func close(_ number: Int32) {
+        noteListener(number)
         guard let open = sockets.removeValue(forKey: number) else { return }
         open.watch.map(loop.unwatch)
     }
 
     /// Has `ready` called for what libcurl waits for, which is one of its CURL_POLL values.
     func watch(_ number: Int32, for what: Int32) throws(Errno) {
+        noteListener(number)
         guard var open = sockets[number] else { return }
-        // A Unix socket is connected at once, or not at all.
-        var user: UInt32 = 0
-        if !open.hasListener, ccurl_peer_user(number, &user) == 0 {
-            listener = user
-            open.hasListener = true
-        }
         var readiness: EventLoop.Readiness = []
         if what & CURL_POLL_IN != 0 { readiness.insert(.readable) }
         if what & CURL_POLL_OUT != 0 { readiness.insert(.writable) }
@@ -62,6 +64,15 @@ final class CurlSockets {
             }
         }
         sockets[number] = open
+    }
+
+    /// A Unix socket is connected at once, or not at all.
+    private func noteListener(_ number: Int32) {
+        var user: UInt32 = 0
+        guard sockets[number]?.hasListener == false, ccurl_peer_user(number, &user) == 0
+        else { return }
+        lastListener = user
+        sockets[number]?.hasListener = true
     }
 
     // MARK: Called by libcurl
