@@ -119,7 +119,7 @@ struct HostShadowTests {
         #expect(try text(place + "/status") == "\(128 + SIGPIPE)\n")
     }
 
-    @Test("a signal ends it though nobody reads its output", .timeLimit(.minutes(1)))
+    @Test("a signal ends it though nobody reads its output")
     func unread() throws {
         let place = try Installation.shared.get().makeDirectory()
         var ends: [Int32] = [-1, -1]

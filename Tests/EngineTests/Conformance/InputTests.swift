@@ -78,11 +78,7 @@ struct InputTests {
 
     /// The kernel tells who waits for room in a pipe, again and again, that nobody reads any more. The
     /// daemon is the test's own, for what others use of it is counted as well.
-    @Test(
-        "a job that has read all of its input and closed it costs the daemon nothing",
-        .ownDaemon,
-        .timeLimit(Host.minutes(2))
-    )
+    @Test("a job that has read all of its input and closed it costs the daemon nothing", .ownDaemon)
     func closedInput() throws {
         let daemon = try TestDaemon()
         // More than a pipe holds.
