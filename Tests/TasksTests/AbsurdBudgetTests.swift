@@ -4,7 +4,7 @@ import Tasks
 import Testing
 
 /// Figures that no honest operator sets must not stop a lane, nor lose what has run.
-@Suite("Budgets with absurd figures", .database, .timeLimit(.minutes(5)))
+@Suite("Budgets with absurd figures", .database, .timeLimit(.minutes(10)))
 struct AbsurdBudgetTests {
     private static let prices =
         #""price_cpu_s":1000000000000,"price_memory_gib_s":1000000000000,"#

@@ -3,7 +3,7 @@ import Postgres
 import Tasks
 import Testing
 
-@Suite("Tasks that wait for a person's word", .database, .timeLimit(.minutes(2)))
+@Suite("Tasks that wait for a person's word", .database, .timeLimit(.minutes(10)))
 struct ApprovalTests {
     private static let states = """
         SELECT string_agg(status, ' ' ORDER BY id) AS value FROM sandboxd.task_queue

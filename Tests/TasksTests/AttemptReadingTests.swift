@@ -3,7 +3,7 @@ import Postgres
 import Tasks
 import Testing
 
-@Suite("What is told of attempts and runs that ended", .database, .timeLimit(.minutes(5)))
+@Suite("What is told of attempts and runs that ended", .database, .timeLimit(.minutes(10)))
 struct AttemptReadingTests {
     /// The id and the age of what runs, by the time in its id.
     private static let running = """

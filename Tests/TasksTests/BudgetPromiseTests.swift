@@ -3,7 +3,7 @@ import Postgres
 import Testing
 
 /// The promise of budgets is the database's: here somebody writes past all functions.
-@Suite("What no statement can do to a budget", .database, .timeLimit(.minutes(5)))
+@Suite("What no statement can do to a budget", .database, .timeLimit(.minutes(10)))
 struct BudgetPromiseTests {
     /// Assignments to a budget with caps of 100 that has used 60 and reserved 40 of everything.
     static let breaches =

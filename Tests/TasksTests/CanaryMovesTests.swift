@@ -4,7 +4,7 @@ import Tasks
 import Testing
 
 /// A percentage that changes while much waits: it holds at once, and what waits follows in steps.
-@Suite("A backlog that moves between the host and sandboxes", .database, .timeLimit(.minutes(2)))
+@Suite("A backlog that moves between the host and sandboxes", .database, .timeLimit(.minutes(10)))
 struct CanaryMovesTests {
     private static let backlog = 50_000
     /// One statement for the whole backlog takes longer, and a step less than a tenth of it.

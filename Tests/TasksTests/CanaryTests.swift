@@ -4,7 +4,7 @@ import Postgres
 import Tasks
 import Testing
 
-@Suite("Work that moves between the host and sandboxes", .database, .timeLimit(.minutes(2)))
+@Suite("Work that moves between the host and sandboxes", .database, .timeLimit(.minutes(10)))
 struct CanaryTests {
     /// The file that all programs are held against.
     private struct Vectors: Decodable {

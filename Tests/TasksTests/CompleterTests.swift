@@ -4,7 +4,7 @@ import Postgres
 import Tasks
 import Testing
 
-@Suite("Completions that the database will not take", .database, .timeLimit(.minutes(5)))
+@Suite("Completions that the database will not take", .database, .timeLimit(.minutes(10)))
 struct CompleterTests {
     /// What a node was told of completions that it could not settle.
     private actor Complaints {

@@ -3,7 +3,7 @@ import Postgres
 import Tasks
 import Testing
 
-@Suite("Tasks that are enqueued with SQL by hand", .database, .timeLimit(.minutes(5)))
+@Suite("Tasks that are enqueued with SQL by hand", .database, .timeLimit(.minutes(10)))
 struct EnqueueByHandTests {
     @Test("enqueue() has a parameter for whatever a task of a batch may say, but blobs")
     func parameters() async throws {

@@ -3,7 +3,7 @@ import Postgres
 import Testing
 
 /// Nothing that a caller can say is executed or comes back as an internal error.
-@Suite("Tasks that are refused", .database, .timeLimit(.minutes(5))) struct EnqueueRefusalTests {
+@Suite("Tasks that are refused", .database, .timeLimit(.minutes(10))) struct EnqueueRefusalTests {
     /// A batch, and the SQLSTATE that it must get; nil when it must be taken.
     struct Row: Sendable, CustomStringConvertible {
         let batch: String

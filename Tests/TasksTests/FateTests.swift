@@ -76,7 +76,7 @@ import Testing
         """
     )
 
-    @Test("the database decides as TaskFate does", .timeLimit(.minutes(5)))
+    @Test("the database decides as TaskFate does", .timeLimit(.minutes(10)))
     func agree() async throws {
         try await TaskDatabase.with { database in
             try await database.withConnection { connection in

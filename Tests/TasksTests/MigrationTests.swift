@@ -4,7 +4,7 @@ import Postgres
 import Tasks
 import Testing
 
-@Suite("The schema", .database, .timeLimit(.minutes(5))) struct MigrationTests {
+@Suite("The schema", .database, .timeLimit(.minutes(10))) struct MigrationTests {
     /// The folder of the files that are embedded.
     private static let folder =
         #filePath.split(separator: "/").dropLast(3)

@@ -3,7 +3,7 @@ import Glibc
 import Kernel
 import Testing
 
-@Suite("A worker in another language", .database, .psycopg, .timeLimit(.minutes(5)))
+@Suite("A worker in another language", .database, .psycopg, .timeLimit(.minutes(10)))
 struct PythonWorkerTests {
     private static let script =
         #filePath.split(separator: "/").dropLast()

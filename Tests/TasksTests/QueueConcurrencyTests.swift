@@ -6,7 +6,7 @@ import Testing
 
 /// Many connections that really work at the same time: no refusal but those that are meant, and
 /// sums that are right in the end.
-@Suite("The queue under many hands", .database, .serialized, .timeLimit(.minutes(2)))
+@Suite("The queue under many hands", .database, .serialized, .timeLimit(.minutes(10)))
 struct QueueConcurrencyTests {
     private static let budgets = ["a", "b", "c", "d"]
 

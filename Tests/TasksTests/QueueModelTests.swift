@@ -123,7 +123,7 @@ import Testing
         ]
 
     /// Ten thousand random steps. SANDBOXD_TEST_SEED repeats a run.
-    @Test("random steps do what the model says, and break no promise", .timeLimit(.minutes(5)))
+    @Test("random steps do what the model says, and break no promise", .timeLimit(.minutes(10)))
     func randomSteps() async throws {
         let seed = SplitMix.seed()
         print("QueueModelTests: SANDBOXD_TEST_SEED=\(seed)")

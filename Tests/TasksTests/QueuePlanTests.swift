@@ -4,7 +4,7 @@ import Testing
 
 /// What the statements read, counted by the server: plans must not depend on how full the tables are,
 /// nor on when they were analyzed.
-@Suite("The cost of the queue", .database, .serialized, .timeLimit(.minutes(2)))
+@Suite("The cost of the queue", .database, .serialized, .timeLimit(.minutes(10)))
 struct QueuePlanTests {
     /// How the planner knows the tables.
     enum Statistics: String, CaseIterable, Sendable {

@@ -3,7 +3,7 @@ import Postgres
 import Tasks
 import Testing
 
-@Suite("What is kept, and for how long", .database, .timeLimit(.minutes(5)))
+@Suite("What is kept, and for how long", .database, .timeLimit(.minutes(10)))
 struct RetentionTests {
     @Test("upkeep makes the next days' partitions and drops those that are too old")
     func partitions() async throws {

@@ -3,7 +3,7 @@ import Postgres
 import Tasks
 import Testing
 
-@Suite("Shadows whose task has no use for them any more", .database, .timeLimit(.minutes(5)))
+@Suite("Shadows whose task has no use for them any more", .database, .timeLimit(.minutes(10)))
 struct TaskShadowTests {
     /// Each task and its shadow: 1 and 2, 3 and 4, and so on.
     private static func with(

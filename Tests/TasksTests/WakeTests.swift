@@ -4,7 +4,7 @@ import Postgres
 import Tasks
 import Testing
 
-@Suite("Who is told that there is something to do", .database, .timeLimit(.minutes(5)))
+@Suite("Who is told that there is something to do", .database, .timeLimit(.minutes(10)))
 struct WakeTests {
     /// The channel of the next notification, a mark behind everything that was sent before.
     private static func next(_ node: TestNode, _ database: TaskDatabase) async throws -> String? {

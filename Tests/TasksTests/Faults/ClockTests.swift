@@ -12,7 +12,7 @@ import Testing
     .privateServer,
     .fakeTime,
     .serialized,
-    .timeLimit(.minutes(2))
+    .timeLimit(.minutes(10))
 )
 struct ClockTests {
     private static let oldest = Statement(

@@ -5,7 +5,7 @@ import Tasks
 import Testing
 
 /// A node goes on when the server that it works with goes away, by whatever way it comes back.
-@Suite("A database that goes away", .privateServer, .serialized, .timeLimit(.minutes(2)))
+@Suite("A database that goes away", .privateServer, .serialized, .timeLimit(.minutes(10)))
 struct FailoverTests {
     private static let taskCount = 400
 

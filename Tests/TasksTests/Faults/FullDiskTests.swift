@@ -11,7 +11,7 @@ import Testing
     .privateServer,
     .smallVolume,
     .serialized,
-    .timeLimit(.minutes(2))
+    .timeLimit(.minutes(10))
 )
 struct FullDiskTests {
     /// Longer than what a page may have left.

@@ -5,7 +5,7 @@ import Tasks
 import Testing
 
 /// A server that is there and refuses: it has no connection left, or takes no writes.
-@Suite("A database that refuses", .serialized, .timeLimit(.minutes(2)))
+@Suite("A database that refuses", .serialized, .timeLimit(.minutes(10)))
 struct RefusingServerTests {
     /// Why an enqueue is refused; nil when it is not.
     private static func refusal(_ node: TestNode) async -> String? {

@@ -64,10 +64,12 @@ actor PrivateServer {
         _ options: Options = Options(),
         _ body: (PrivateServer) async throws -> Value
     ) async throws -> Value {
-        try await with(PrivateServer(options)) { server in
-            try await server.make()
-            try await server.start()
-            return try await body(server)
+        try await Turns.shared.one {
+            try await with(PrivateServer(options)) { server in
+                try await server.make()
+                try await server.start()
+                return try await body(server)
+            }
         }
     }
 

@@ -23,6 +23,14 @@ struct TaskDatabase: Sendable {
         _ name: String = #function,
         _ body: (TaskDatabase) async throws -> Value
     ) async throws -> Value {
+        try await Turns.shared.one { try await withNew(isMigrated: isMigrated, name, body) }
+    }
+
+    private static func withNew<Value>(
+        isMigrated: Bool,
+        _ name: String,
+        _ body: (TaskDatabase) async throws -> Value
+    ) async throws -> Value {
         let server = try #require(server)
         let word = name.prefix { $0.isLetter || $0.isNumber }.lowercased()
         let database = "t_\(word)_\(getpid())_\(UInt32.random(in: 0...UInt32.max))"
