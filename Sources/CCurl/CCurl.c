@@ -56,6 +56,8 @@ int ccurl_peer_user(int socket, uint32_t *ret_user) {
     struct ucred peer;
     socklen_t size = sizeof peer;
     if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return -errno;
+    // Of a socket that is not connected the kernel tells nobody.
+    if (peer.pid == 0 && peer.uid == (uid_t)-1) return -ENOTCONN;
     *ret_user = peer.uid;
     return 0;
 }

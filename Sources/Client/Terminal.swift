@@ -21,6 +21,8 @@ package enum Terminal {
             try writeAll(bytes, to: fd)
         } catch .brokenPipe {
             // Nobody reads any more; the run goes on and its status still counts.
+        } catch .badFileDescriptor where fd == 2 {
+            // It was closed from the start, by somebody who wants to hear nothing.
         } catch {
             lose(fd, error)
         }

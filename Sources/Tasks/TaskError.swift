@@ -71,6 +71,11 @@ extension TaskError {
 }
 
 extension TaskError: CustomStringConvertible {
+    /// Why the database cannot be used, for who says already that it cannot.
+    package var reason: String {
+        if case .unavailable(let why) = self { why } else { description }
+    }
+
     package var description: String {
         switch self {
         case .unknownProfile(let why), .malformed(let why), .keyTaken(let why),

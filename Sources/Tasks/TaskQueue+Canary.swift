@@ -25,7 +25,7 @@ extension TaskQueue {
     )
     private static let rebucketStatement = Statement(
         "rebucket",
-        "SELECT is_left FROM sandboxd.rebucket()"
+        "SELECT is_left, is_busy FROM sandboxd.rebucket()"
     )
     private static let movedStatement = Statement(
         "canary_moved",
@@ -44,7 +44,7 @@ extension TaskQueue {
     )
     private static let compareStatement = Statement(
         "compare_shadows",
-        "SELECT sandboxd.compare_shadows() AS compared"
+        "SELECT next FROM sandboxd.compare_shadows($1)"
     )
     private static let checkStatement = Statement(
         "check_canaries",
@@ -61,6 +61,9 @@ extension TaskQueue {
     private static let movesOfSetter = 2000
     /// The same for one round of upkeep, which has other things to do: less than two seconds.
     private static let movesOfUpkeep = 40
+
+    /// How long who moves lets another go first.
+    private static let turn = Duration.milliseconds(50)
 
     /// A canary that was taken back by itself.
     package struct Trip: Sendable {
@@ -105,10 +108,13 @@ extension TaskQueue {
         for _ in 0..<steps {
             if Task.isCancelled { return }
             let rows = try await ask(watch, Self.rebucketStatement, [])
-            let isLeft = try Self.reading { () throws(PostgresError) in
-                try rows.only().bool("is_left")
+            let (isLeft, isBusy) = try Self.reading { () throws(PostgresError) in
+                let row = try rows.only()
+                return (try row.bool("is_left"), try row.bool("is_busy"))
             }
             guard isLeft else { return }
+            // Another node moves. Cancelled: the loop sees it.
+            if isBusy { try? await Task.sleep(for: Self.turn) }
         }
     }
 
@@ -128,10 +134,16 @@ extension TaskQueue {
         _ = try await ask(watch, Self.noteStatement, [comparison])
     }
 
-    /// Compares tasks with their shadows, takes back the share of canaries that have gone wrong too
-    /// often, and moves what waits and belongs elsewhere by now; answers what was taken back.
+    /// Compares some thousands of tasks with their shadows, those after the task `place`; answers the
+    /// place for the next call. The first is 0.
+    package func compareShadows(after place: Int) async throws(TaskError) -> Int {
+        let rows = try await ask(watch, Self.compareStatement, [String(place)])
+        return try Self.reading { () throws(PostgresError) in try rows.only().int("next") }
+    }
+
+    /// Takes back the share of canaries that have gone wrong too often, and moves what waits and
+    /// belongs elsewhere by now; answers what was taken back.
     package func checkCanaries() async throws(TaskError) -> [Trip] {
-        _ = try await ask(watch, Self.compareStatement, [])
         let trips = try Self.trips(try await ask(watch, Self.checkStatement, []))
         // What was taken back must be told, whatever becomes of this; the next call goes on.
         try? await moveWaiting(atMost: Self.movesOfUpkeep)

@@ -27,6 +27,8 @@ package actor Worker {
     private var lastUsage: [LeaseKey: Charge] = [:]
     /// Leases that `settleUnheard` found once.
     private var suspects: Set<LeaseKey> = []
+    /// What was used by attempts that ran and whose completion the database refused.
+    private var refused: [LeaseKey: Charge] = [:]
     /// Those that it has settled, and when: an answer that gives one after all comes too late.
     private var renounced: [LeaseKey: Instant] = [:]
     private var watchers: [@Sendable (State) -> Void] = []
@@ -90,7 +92,7 @@ package actor Worker {
             book.registered(sent)
             state = .registered(worker: worker)
         } catch {
-            state = .waiting("\(error)")
+            state = .waiting(error.reason)
         }
     }
 
@@ -227,37 +229,50 @@ package actor Worker {
         var worker = 0
         if case .registered(let number) = state { worker = number }
         let settlement = await completer.settle(completion, worker: worker)
-        if case .unsettled(let error) = settlement { unsettled(key, error) }
+        if case .unsettled(let error) = settlement {
+            refused[key] = completion.charge
+            unsettled(key, error)
+        }
         book.settled(key)
         lastUsage[key] = nil
         return settlement
     }
 
-    /// Settles leases that the database gave this worker in an answer that never came: a connection
-    /// was lost on the way. Nothing ran, and nothing will. Otherwise the heartbeats would keep them
-    /// for ever. One is taken for such when two calls in a row find it; should its answer still
-    /// come, it is not taken.
+    /// Settles leases that this worker has and knows nothing of: the database gave them in an answer
+    /// that never came, for a connection was lost on the way, so nothing ran, and nothing will; or it
+    /// refused their completion, so they did run. Otherwise the heartbeats would keep them for ever.
+    /// One is taken for such when two calls in a row find it; should its answer still come, it is not
+    /// taken.
     package func settleUnheard() async throws(TaskError) -> [LeaseKey] {
         let worker = try registered()
         let before = Set(book.held)
-        let unheard = try await queue.leases(of: worker).subtracting(before).subtracting(book.held)
+        let known = refused
+        let leased = try await queue.leases(of: worker)
+        let unheard = leased.subtracting(before).subtracting(book.held)
         let overdue = unheard.intersection(suspects)
         suspects = unheard
+        for key in known.keys where !leased.contains(key) { refused[key] = nil }
         let now = Instant.now
         renounced = renounced.filter { $0.value.advanced(by: Self.answerLimit) > now }
         guard !overdue.isEmpty else { return [] }
         for key in overdue { renounced[key] = now }
-        _ = try await queue.settle(
-            worker: worker,
-            overdue.map {
-                Completion(
-                    key: $0,
-                    verdict: "engine_error",
-                    charge: Charge(),
-                    source: .unheard
-                )
+        func ended(_ key: LeaseKey, _ used: Charge, _ from: Completion.Source) -> Completion {
+            Completion(key: key, verdict: "engine_error", charge: used, source: from)
+        }
+        for (key, charge) in refused where overdue.contains(key) {
+            do throws(TaskError) {
+                _ = try await queue.settle(worker: worker, [ended(key, charge, .heartbeat)])
+            } catch {
+                // It may be these figures that are refused.
+                guard error.isRefusal else { throw error }
+                _ = try await queue.settle(worker: worker, [ended(key, Charge(), .heartbeat)])
             }
-        )
+        }
+        let lost = overdue.filter { refused[$0] == nil }
+        if !lost.isEmpty {
+            let completions = lost.map { ended($0, Charge(), .unheard) }
+            _ = try await queue.settle(worker: worker, completions)
+        }
         return overdue.sorted { ($0.task, $0.fence) < ($1.task, $1.fence) }
     }
 

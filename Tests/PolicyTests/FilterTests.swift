@@ -186,7 +186,7 @@ import Testing
     }
 
     @Test(
-        "a terminal can be asked and not typed into",
+        "a terminal can be asked and not typed into, and a disk not written out",
         arguments: [
             Fact("TCGETS", 16, [0, 0x5401], .allow), Fact("TIOCGWINSZ", 16, [0, 0x5413], .allow),
             Fact("a request with its sign bit", 16, [0, 0xffff_ffff_8004_5430], .allow),
@@ -196,6 +196,9 @@ import Testing
             Fact("TIOCSTI under high bits", 16, [0, 0x123_0000_5412], refused),
             Fact("TIOCLINUX under high bits", 16, [0, 0x123_0000_541c], refused),
             Fact("TIOCSETD under high bits", 16, [0, 0x8000_0000_0000_5423], refused),
+            Fact("BTRFS_IOC_SYNC", 16, [3, 0x9408], refused),
+            Fact("BTRFS_IOC_START_SYNC", 16, [3, 0x8008_9418], refused),
+            Fact("BTRFS_IOC_WAIT_SYNC", 16, [3, 0x4008_9416], refused),
         ]
     )
     func terminals(_ fact: Fact) throws {

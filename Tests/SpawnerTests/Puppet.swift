@@ -29,15 +29,19 @@ actor PuppetEngine: Engine {
     private let death: Descriptor
     private var life: Descriptor?
     private let launch: Launch
+    /// The id of the container that its cell is in, and what of that stays.
+    private let container: String?
+    private let left: [String]
     private var answer: Launched?
 
     /// Cells that were taken back, and those that were left to it.
     private(set) var ended: [String] = []
     private(set) var abandoned: [String] = []
 
-    init(_ launch: Launch = .atOnce) throws {
+    init(_ launch: Launch = .atOnce, container: String? = nil, left: [String] = []) throws {
         loop = try EventLoop()
         self.launch = launch
+        (self.container, self.left) = (container, left)
         (control, end) = try Channel.pair()
         (death, life) = try Descriptor.pipe()
     }
@@ -50,7 +54,7 @@ actor PuppetEngine: Engine {
 
     /// The one cell that it has.
     func cell() throws -> Cell {
-        Cell(
+        var cell = Cell(
             id: "cell",
             cgroup: try PuppetCgroup(),
             control: control,
@@ -59,6 +63,8 @@ actor PuppetEngine: Engine {
             hostJobUser: 0,
             hostJobGroup: 0
         )
+        cell.container = container
+        return cell
     }
 
     /// Answers who waits for init's process.
@@ -88,7 +94,7 @@ actor PuppetEngine: Engine {
 
     func end(_ cell: Cell) -> [String] {
         ended.append(cell.id)
-        return []
+        return left
     }
 
     func abandon(_ cell: Cell, until death: Descriptor) { abandoned.append(cell.id) }

@@ -226,6 +226,16 @@ struct SandboxTests {
         #expect(await engine.abandoned == ["cell"])
     }
 
+    @Test("one in a container is dead when its engine has removed that", arguments: [true, false])
+    func removedContainer(isRemoved: Bool) async throws {
+        let engine = try PuppetEngine(.never, container: "c", left: isRemoved ? [] : ["it stays"])
+        try say(engine, SBX_BYE, sbx_bye())
+        let result = try await PuppetRun.sandbox(engine).run()
+        #expect(result.receipt.containerRemoved == isRemoved)
+        #expect(result.receipt.initDead == isRemoved)
+        #expect(await engine.ended == ["cell"])
+    }
+
     @Test("one of which the engine has not told yet is not dead", arguments: [true, false])
     func noAnswer(isMade: Bool) async throws {
         let engine = try PuppetEngine(.never)

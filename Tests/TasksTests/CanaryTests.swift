@@ -317,7 +317,7 @@ struct CanaryTests {
                     deadline: .seconds(20)
                 )
                 let compared = try await connection.value(
-                    "SELECT sandboxd.compare_shadows() AS value"
+                    "SELECT compared AS value FROM sandboxd.compare_shadows()"
                 )
                 #expect(compared == "2")
                 let lines = try await connection.value(

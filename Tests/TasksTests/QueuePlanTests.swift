@@ -130,6 +130,48 @@ struct QueuePlanTests {
         }
     }
 
+    @Test(
+        "what is held, cancelled or compared one by one reads nothing of what waits beside it",
+        arguments: Statistics.allCases
+    )
+    func beside(statistics: Statistics) async throws {
+        try await TaskDatabase.with { database in
+            try await database.withConnection { connection in
+                try await Self.fill(connection, statistics, tasks: 20_000)
+                try await connection.script(
+                    """
+                    INSERT INTO sandboxd.task_delayed (run_at, task_id, lane, rank, fence, attempt)
+                    SELECT now() + interval '1 hour', task_id, lane, 0, 1, 1 FROM sandboxd.tasks;
+                    DELETE FROM sandboxd.task_ready WHERE task_id % 2 = 0;
+                    DELETE FROM sandboxd.task_delayed WHERE task_id % 2 = 1;
+                    INSERT INTO sandboxd.task_shadows SELECT task_id, task_id + 1 FROM sandboxd.tasks
+                    WHERE task_id % 2 = 1;
+                    UPDATE sandboxd.profiles SET approval = 'required' WHERE profile = 'code';
+                    """,
+                    deadline: .seconds(60)
+                )
+                for round in 0..<8 {
+                    let held = try await Self.rows(
+                        connection,
+                        "sandboxd.enqueue('code', '{\"argv\": [\"true\"]}')"
+                    )
+                    #expect(held < 100, "enqueue \(round)")
+                    let cancel = try await Self.rows(connection, "sandboxd.cancel(10000)")
+                    #expect(cancel < 100, "cancel \(round)")
+                    let look = try await Self.rows(
+                        connection,
+                        "FROM sandboxd.compare_shadows(0, 500)"
+                    )
+                    #expect(look < 500 * 6, "look \(round)")
+                }
+                let held = try await connection.value(
+                    "SELECT count(*) AS value FROM sandboxd.task_held"
+                )
+                #expect(held == "8")
+            }
+        }
+    }
+
     @Test("thousands of cancelled tasks at the head of a lane do not starve the rest")
     func cancelledHead() async throws {
         try await TaskDatabase.with { database in

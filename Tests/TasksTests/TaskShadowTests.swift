@@ -34,6 +34,8 @@ struct TaskShadowTests {
         """
     private static let pairs = "SELECT count(*) AS value FROM sandboxd.task_shadows"
 
+    private static let compare = "SELECT compared AS value FROM sandboxd.compare_shadows()"
+
     private static func run(_ connection: Connection, _ sql: String) async throws {
         try await connection.script(sql, deadline: .seconds(20))
     }
@@ -151,7 +153,7 @@ struct TaskShadowTests {
             try await Self.complete(connection)
             #expect(try await connection.value(Self.states)?.hasPrefix("1 succeeded, 2 ") == true)
             #expect(
-                try await connection.value("SELECT sandboxd.compare_shadows() AS value") == "0"
+                try await connection.value(Self.compare) == "0"
             )
         }
     }
@@ -171,8 +173,71 @@ struct TaskShadowTests {
             )
             try await Self.complete(connection)
             #expect(
-                try await connection.value("SELECT sandboxd.compare_shadows() AS value") == "2"
+                try await connection.value(Self.compare) == "2"
             )
+        }
+    }
+
+    @Test("a report with NUL, or of any other shape, keeps no pair from being compared")
+    func oddReports() async throws {
+        try await Self.with(tasks: 5) { connection in
+            try await Self.run(
+                connection,
+                #"""
+                SELECT * FROM sandboxd.lease(1, 9);
+                SELECT * FROM sandboxd.lease(2, 9);
+                SELECT sandboxd.complete(array_agg(l.task_id), array_agg(l.fence),
+                    array_agg(CASE l.task_id WHEN 9 THEN 'exit' ELSE 'ok' END),
+                    array_agg(CASE l.task_id WHEN 9 THEN 3 ELSE 0 END), array_agg(1), array_agg(1),
+                    array_agg(10), array_agg(0), array_agg(r.report))
+                FROM sandboxd.task_leases l LEFT JOIN (VALUES
+                    (1, '{"stdout": "a\u0000b", "stdout_sha256": "x", "stdout_bytes": 3}'),
+                    (2, '{"stdout": "a\u0000b", "stdout_sha256": "y", "stdout_bytes": 3}'),
+                    (3, '{"stdout_sha256": "x", "stdout_bytes": "many"}'),
+                    (5, '{"artifacts": [{"sha256": "x"}, 7]}'),
+                    (7, '{"stdout": "\ud800", "usage": {"memory_peak_bytes": 1e99}}'),
+                    (9, '["\u0000"]')) AS r (task_id, report) USING (task_id);
+                """#
+            )
+            #expect(try await connection.value(Self.compare) == "5")
+            let lines = try await connection.value(
+                """
+                SELECT string_agg(task_key || ': ' || array_to_string(differences, '|'), '; '
+                    ORDER BY task_key) AS value FROM sandboxd.comparisons
+                """
+            )
+            #expect(
+                lines
+                    == "1: stdout: 3 bytes on the host, 3 bytes in the sandbox, not the same; "
+                    + "3: ; 5: ; 7: ; 9: exit: 3 on the host, 0 in the sandbox"
+            )
+        }
+    }
+
+    @Test("one look is at so many pairs, and the next goes on behind them")
+    func looks() async throws {
+        try await Self.with(tasks: 4) { connection in
+            try await Self.run(
+                connection,
+                """
+                SELECT * FROM sandboxd.lease(1, 9);
+                SELECT * FROM sandboxd.lease(2, 9);
+                SELECT sandboxd.complete(array_agg(task_id), array_agg(fence), array_agg('ok'::text),
+                    array_agg(0), array_agg(1), array_agg(1), array_agg(10), array_agg(0))
+                FROM sandboxd.task_leases WHERE task_id > 2;
+                """
+            )
+            func look(after place: Int) async throws -> String? {
+                try await connection.value(
+                    "SELECT compared || ' ' || next AS value FROM sandboxd.compare_shadows(\(place), 2)"
+                )
+            }
+            #expect(try await look(after: 0) == "1 3")
+            #expect(try await look(after: 3) == "2 7")
+            #expect(try await look(after: 7) == "0 0")
+            #expect(try await connection.value(Self.pairs) == "1")
+            try await Self.complete(connection)
+            #expect(try await look(after: 0) == "1 0")
         }
     }
 }

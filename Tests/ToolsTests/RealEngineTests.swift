@@ -8,40 +8,6 @@ import Testing
 /// The way of an image through engines and back. They are started by scripts/with-engines.
 @Suite("Images in engines", .timeLimit(.minutes(3)))
 struct RealEngineTests {
-    /// An engine that is there.
-    enum Engine: String, CaseIterable, Sendable {
-        case docker = "SANDBOXD_TEST_DOCKER"
-        case podman = "SANDBOXD_TEST_PODMAN"
-
-        var socket: String? { ProcessInfo.processInfo.environment[rawValue] }
-
-        static var present: [Engine] { allCases.filter { $0.socket != nil } }
-
-        /// Asks the engine itself, in another process: other tests keep this one's threads busy.
-        func answer(_ path: String, _ arguments: [String] = []) throws -> [UInt8] {
-            let program = ["--silent", "--show-error", "--fail", "--max-time", "60"]
-            let process = Process()
-            process.executableURL = URL(filePath: "/usr/bin/curl")
-            process.arguments =
-                program + ["--unix-socket", socket ?? ""] + arguments + ["http://engine" + path]
-            let output = Pipe()
-            process.standardOutput = output
-            try process.run()
-            let answer = try output.fileHandleForReading.readToEnd() ?? Data()
-            process.waitUntilExit()
-            #expect(process.terminationStatus == 0, "\(path)")
-            return Array(answer)
-        }
-
-        /// The ids of the images with a label.
-        func images(_ label: String) throws -> [String] {
-            let filter = #"filters={"label":["\#(label)"]}"#
-            let bytes = try answer("/images/json", ["--get", "--data-urlencode", filter])
-            let images = try JSONSerialization.jsonObject(with: Data(bytes)) as? [[String: Any]]
-            return (images ?? []).compactMap { $0["Id"] as? String }
-        }
-    }
-
     private func run(_ arguments: [String]) throws -> Tools.Ending {
         let ending = try Tools.run(arguments)
         #expect(ending.status == 0, "\(arguments): \(ending.text)")
@@ -51,12 +17,12 @@ struct RealEngineTests {
     @Test(
         "an image is loaded, saved by the engine, imported again, and is still the same",
         .enabled(
-            if: !Engine.present.isEmpty,
+            if: !RealEngine.present.isEmpty,
             "no engine is there: scripts/with-engines starts some"
         ),
-        arguments: Engine.present
+        arguments: RealEngine.present
     )
-    func roundTrip(engine: Engine) throws {
+    func roundTrip(engine: RealEngine) throws {
         let address = "unix://" + (try #require(engine.socket))
         let scratch = try Scratch()
         let store = scratch.path + "/store"

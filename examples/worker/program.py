@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import os
 import signal
+from asyncio.subprocess import Process
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,12 +40,18 @@ async def run(command: list[str], timeout: float, limit: int) -> Ended | None:
     running = asyncio.gather(
         _kept(process.stdout, limit), _kept(process.stderr, OUTPUT_LIMIT), process.wait()
     )
+    group = asyncio.ensure_future(_group_ended(process))
     try:
         await asyncio.wait([running], timeout=timeout)
         return Ended(*running.result()) if running.done() else None
     finally:
-        if not running.done():
-            await _end(process.pid, running)
+        try:
+            if not running.done():
+                await _end(process.pid, group, running)
+        finally:
+            group.cancel()
+            # Of what holds the output open still: asyncio has no other way to close it.
+            process._transport.close()  # type: ignore[attr-defined]
 
 
 async def _kept(stream: asyncio.StreamReader, limit: int) -> bytes:
@@ -55,20 +62,37 @@ async def _kept(stream: asyncio.StreamReader, limit: int) -> bytes:
     return bytes(kept)
 
 
-async def _end(group: int, running: asyncio.Future[Any]) -> None:
+async def _group_ended(process: Process) -> None:
+    """Comes back when nothing is left of a program's group: its number may be a stranger's soon."""
+    # Its wait() would wait for its outputs, too.
+    while process.returncode is None:
+        await asyncio.sleep(0.1)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        while True:
+            os.killpg(process.pid, 0)
+            await asyncio.sleep(0.1)
+
+
+async def _end(number: int, group: asyncio.Future[None], running: asyncio.Future[Any]) -> None:
     """Ends a program and its process group: politely, and what is left after a while, hard."""
     try:
-        await _kill(group, signal.SIGTERM, running)
+        await _kill(number, signal.SIGTERM, group, running)
     finally:
         # Also when this is cancelled meanwhile, as it may be once.
         if not running.done():
-            await _kill(group, signal.SIGKILL, running)
+            await _kill(number, signal.SIGKILL, group, running)
         # What has left the group may keep the output open.
         running.cancel()
+        await asyncio.wait([running])
+        with contextlib.suppress(asyncio.CancelledError):
+            running.exception()
 
 
-async def _kill(group: int, number: int, running: asyncio.Future[Any]) -> None:
-    """Sends a signal, and gives it time to help."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(group, number)
+async def _kill(
+    number: int, signal_number: int, group: asyncio.Future[None], running: asyncio.Future[Any]
+) -> None:
+    """Sends a signal to a group, and gives it time to help."""
+    if not group.done():
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(number, signal_number)
     await asyncio.wait([running], timeout=GRACE)

@@ -168,7 +168,7 @@ struct Database: Sendable {
                 }
                 return
             } catch {
-                readiness.changed(.waiting("\(error)"))
+                readiness.changed(.waiting(error.reason))
                 if told != "\(error)" { logger.warning("the queue cannot be used: \(error)") }
                 told = "\(error)"
             }

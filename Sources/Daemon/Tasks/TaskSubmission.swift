@@ -109,7 +109,8 @@ struct TaskSubmission: Sendable {
         }
         var inlineBytes = 0
         func staysInline(_ text: String) -> Bool {
-            let count = text.utf8.count
+            // As it is kept, with its escapes.
+            let count = JSONValue.string(text).bytes.count
             let fits = count <= inlineLimit && inlineBytes + count <= inlineTotalLimit
             inlineBytes += fits ? count : 0
             return fits

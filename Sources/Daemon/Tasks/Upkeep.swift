@@ -15,23 +15,39 @@ struct Upkeep: Sendable {
     let logger: Logger
 
     /// Once a second, less or more, makes ready what is due; now and then, takes away the leases of
-    /// the dead. Until the task is cancelled.
+    /// the dead, and looks after canaries. Until the task is cancelled.
     func run() async {
         var sweeper = Sweeper(queue)
+        var shadows = 0
         var second = 0
         while !Task.isCancelled {
-            do throws(TaskError) {
+            await attempt("promotion") { () throws(TaskError) in
                 let expired = try await queue.expireApprovals()
                 if expired > 0 { logger.notice("\(expired) tasks were not approved in time") }
                 if try await queue.promote() > 0 { logger.debug("delayed tasks became ready") }
-                if second % Self.sweepEvery == 0 { try await sweep(&sweeper) }
-                if second % Self.canaryEvery == 0 { try await checkCanaries() }
-            } catch {
-                logger.debug("upkeep: \(error)")
+            }
+            if second % Self.sweepEvery == 0 {
+                await attempt("sweep") { () throws(TaskError) in try await sweep(&sweeper) }
+            }
+            if second % Self.canaryEvery == 0 {
+                await attempt("canaries") { () throws(TaskError) in try await checkCanaries() }
+                await attempt("shadows") { () throws(TaskError) in
+                    shadows = try await queue.compareShadows(after: shadows)
+                }
             }
             second += 1
             // Cancelled: the loop sees it.
             try? await Task.sleep(for: .seconds(Double.random(in: 0.8...1.2)))
+        }
+    }
+
+    /// Whatever becomes of one duty, the others are done.
+    private func attempt(
+        _ duty: String,
+        _ body: () async throws(TaskError) -> Void
+    ) async {
+        do throws(TaskError) { try await body() } catch {
+            logger.debug("upkeep, \(duty): \(error)")
         }
     }
 

@@ -197,7 +197,11 @@ struct CgroupV1: Cgroup {
         // it, so it slows a job down rather than stop it: there is nothing to read back.
         if let socketLimit {
             try CgroupError.refusing(socketLimit.path) { () throws(Errno) in
-                try socketLimit.write(String(limits.memoryBytes / 8))
+                do throws(Errno) {
+                    try socketLimit.write(String(limits.memoryBytes / 8))
+                } catch .notSupported {
+                    // A kernel that keeps the file's name alone.
+                }
             }
         }
     }

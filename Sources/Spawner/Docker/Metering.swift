@@ -55,10 +55,11 @@ extension EngineInfo {
                         + "daemon with --allow-rootful"
                 )
             }
-        } else if let listener, listener != user {
+        } else if listener != user {
+            let owner = listener.map { "user \($0)" } ?? "a user whom the kernel does not tell"
             throw refusal(
-                "it belongs to user \(listener) and the daemon to user \(user), who cannot read back "
-                    + "what it made; run both as one user"
+                "it belongs to \(owner) and the daemon to user \(user), who cannot read back what it "
+                    + "made; run both as one user"
             )
         }
         guard hasSeccomp else {

@@ -116,7 +116,7 @@ final class Launcher {
     }
 
     private func sendTemplate() throws(Errno) {
-        let files = SyntheticProc.files()
+        let files = SyntheticProc.all
         var template = sbx_template()
         template.layers = layers
         template.synthetic_count = UInt32(files.count)

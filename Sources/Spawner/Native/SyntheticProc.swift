@@ -80,7 +80,8 @@ enum SyntheticProc {
         ]
     }
 
-    private static let all = files()
+    /// Made once for all launchers: what a plan names must be what its launcher has.
+    static let all = files()
 
     /// The most CPUs that there are files for.
     private static let largest = max(1, all.count { $0.name.hasPrefix("cpuinfo.") })

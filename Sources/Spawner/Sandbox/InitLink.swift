@@ -124,7 +124,7 @@ final class InitLink {
     func nextIfAny() -> Signal? {
         if signals.isEmpty { hearOn() }
         if !signals.isEmpty { return signals.removeFirst() }
-        guard isDeathUntold, isClosed else { return nil }
+        guard isDeathUntold, isClosed || channel == nil else { return nil }
         isDeathUntold = false
         return .exited
     }

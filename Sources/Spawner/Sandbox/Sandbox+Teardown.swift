@@ -13,6 +13,8 @@ extension Sandbox {
             try? cell.cgroup.kill()
         }
         await waitForExit()
+        // Afterwards it would be known no better: taking back a container ends its engine's answers.
+        let wasGone = link.isGone
         link.close()
         // With its last copy gone, an init that was never taken over ends too.
         cell?.control = nil
@@ -29,7 +31,8 @@ extension Sandbox {
             result.receipt.processesLeft = 0
             result.receipt.cgroupRemoved = true
         }
-        result.receipt.initDead = link.isGone
+        // What an engine has removed has no process any more.
+        result.receipt.initDead = wasGone || result.receipt.containerRemoved == true
         result.receipt.namespacesReleased =
             result.receipt.initDead && result.receipt.processesLeft == 0
         settleUsage()

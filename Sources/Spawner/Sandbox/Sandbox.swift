@@ -226,7 +226,7 @@ package actor Sandbox {
         do { try await permission(cell.id) } catch { throw SpawnError.notPermitted("\(error)") }
         try checkWanted()
         // A healthy init has nothing to say between READY and the gate.
-        if let signal = link.nextIfAny() { throw Self.setupError(signal) }
+        if let signal = link.nextIfAny() { throw setupError(signal) }
     }
 
     private func checkWanted() throws(SpawnError) {
@@ -293,20 +293,22 @@ package actor Sandbox {
             case .message(.ready(let pid)) where jobPid == nil: jobPid = pid
             case .message(.listener(let socket)) where listener == nil && jobPid == nil:
                 listener = socket
-            case let signal: throw Self.setupError(signal)
+            case let signal: throw setupError(signal)
             }
         }
         return (jobPid ?? 0, listener)
     }
 
     /// Why there is no sandbox, when this is heard before the gate opens: nothing ran.
-    private static func setupError(_ signal: InitLink.Signal) -> SpawnError {
+    private func setupError(_ signal: InitLink.Signal) -> SpawnError {
         switch signal {
         case .notLaunched(let error): error
         case .message(.failed(let step, let code)): .step(step, code)
         case .closed(let violation?): .violation(violation)
         // The job's process, too, can be killed before it is the job.
         case .closed, .exited, .message(.ended): .lost(during: "setup")
+        // And what a witness has seen of it by then comes before its end.
+        case .message(.seen) where witness != .none: .lost(during: "setup")
         case .late: .silent(during: "setup")
         case .message, .launched: .violation("a message out of turn during setup")
         }

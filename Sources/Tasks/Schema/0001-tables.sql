@@ -231,6 +231,7 @@ CREATE TABLE sandboxd.task_delayed (
     attempt smallint NOT NULL
 ) WITH (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000);
 CREATE INDEX task_delayed_due ON sandboxd.task_delayed (run_at);
+CREATE INDEX task_delayed_task ON sandboxd.task_delayed (task_id);
 
 -- What runs. All that settling an attempt needs is in its row.
 CREATE TABLE sandboxd.task_leases (

@@ -231,6 +231,7 @@ DECLARE
     v_inputs sandboxd.task_input[];
     v_clash record;
     v_missing bytea;
+    v_since bigint := nextval('sandboxd.ready_seq');
 BEGIN
     IF jsonb_typeof(p_tasks) IS DISTINCT FROM 'array' THEN
         RAISE 'a batch is a list of tasks' USING ERRCODE = 'SB002';
@@ -300,7 +301,8 @@ BEGIN
     LEFT JOIN fresh f ON f.ord = i.ord
     LEFT JOIN sandboxd.task_keys k ON k.key = i.key
     ORDER BY i.ord;
-    PERFORM sandboxd.hold_for_approval(ARRAY(SELECT i.task_id FROM unnest(v_inputs) AS i));
+    PERFORM sandboxd.hold_for_approval(ARRAY(SELECT i.task_id FROM unnest(v_inputs) AS i),
+        p_since => v_since);
     PERFORM sandboxd.add_shadows(ARRAY(SELECT i.task_id FROM unnest(v_inputs) AS i));
     PERFORM sandboxd.wake();
 END

@@ -303,20 +303,26 @@ DECLARE
     v_limit int := p_max;
     v_over int := 0;
     v_before int;
-    -- The next that are where they belong.
+    -- The next that are where they belong, and the last that was looked at for it.
     v_right bigint[];
+    v_last_rank smallint := 32767;
+    v_last_seq bigint := 9223372036854775807;
 BEGIN
     SELECT * INTO b FROM sandboxd.budgets g WHERE g.budget_id = p_budget_id;
     LOOP
         v_before := v_over;
         IF p_moves THEN
-            v_right := ARRAY(
-                SELECT f.seq FROM (
-                    SELECT r.seq, r.task_id FROM sandboxd.task_ready r
-                    WHERE r.lane = p_lane AND (r.rank, r.seq) > (v_rank, v_seq)
-                    ORDER BY r.lane, r.rank, r.seq LIMIT 200
-                ) AS f
-                WHERE (SELECT a.home FROM sandboxd.astray a WHERE a.task_id = f.task_id) IS NULL);
+            SELECT coalesce(array_agg(f.seq) FILTER (WHERE f.home IS NULL), '{}'),
+                (array_agg(f.rank ORDER BY f.rank DESC, f.seq DESC))[1],
+                (array_agg(f.seq ORDER BY f.rank DESC, f.seq DESC))[1]
+            INTO v_right, v_last_rank, v_last_seq
+            FROM (
+                SELECT r.rank, r.seq,
+                    (SELECT a.home FROM sandboxd.astray a WHERE a.task_id = r.task_id) AS home
+                FROM sandboxd.task_ready r
+                WHERE r.lane = p_lane AND (r.rank, r.seq) > (v_rank, v_seq)
+                ORDER BY r.lane, r.rank, r.seq LIMIT 200
+            ) AS f;
             v_limit := least(v_limit, cardinality(v_right));
             EXIT WHEN v_limit < 1;
         END IF;
@@ -325,6 +331,8 @@ BEGIN
                 SELECT r.ctid AS at, r.task_id, r.fence, r.attempt, r.rank, r.seq
                 FROM sandboxd.task_ready r
                 WHERE r.lane = p_lane AND (r.rank, r.seq) > (v_rank, v_seq)
+                    -- Somebody may have taken one of these meanwhile: the scan ends all the same.
+                    AND (r.rank, r.seq) <= (v_last_rank, v_last_seq)
                     AND (NOT p_moves OR r.seq = ANY (v_right))
                 ORDER BY r.lane, r.rank, r.seq LIMIT v_limit
                 FOR UPDATE SKIP LOCKED

@@ -233,6 +233,7 @@ CREATE FUNCTION sandboxd.retry(p_task bigint) RETURNS text
 LANGUAGE plpgsql AS $$
 DECLARE
     v_task sandboxd.tasks;
+    v_since bigint := nextval('sandboxd.ready_seq');
 BEGIN
     SELECT * INTO v_task FROM sandboxd.tasks WHERE task_id = p_task FOR NO KEY UPDATE;
     IF NOT FOUND OR v_task.state IN (0, 1) THEN
@@ -250,7 +251,7 @@ BEGIN
     -- An approval stays one for what it was given to; without one it is asked for again.
     IF NOT EXISTS (SELECT FROM sandboxd.approvals a WHERE a.task_id = p_task
         AND a.decision = 'approved') THEN
-        PERFORM sandboxd.hold_for_approval(ARRAY[p_task]);
+        PERFORM sandboxd.hold_for_approval(ARRAY[p_task], p_since => v_since);
     END IF;
     IF sandboxd.is_held(p_task) THEN
         RETURN 'awaiting_approval';

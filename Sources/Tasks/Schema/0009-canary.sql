@@ -157,8 +157,10 @@ $$;
 -- Moves tasks that are ready to the pools where they belong by now, in their order, beginning with what
 -- would be leased first, lanes in turn. It looks at p_limit of them, so that each call is short, however
 -- much waits; to be called until nothing is left. What somebody has in hand just now is his. What is
--- delayed is placed when its time comes.
-CREATE FUNCTION sandboxd.rebucket(p_limit int DEFAULT 1000) RETURNS TABLE (moved bigint, is_left boolean)
+-- delayed is placed when its time comes. While another holds the canaries, is_busy, it moves nothing:
+-- who waited for him here would keep his connection from others.
+CREATE FUNCTION sandboxd.rebucket(p_limit int DEFAULT 1000)
+RETURNS TABLE (moved bigint, is_left boolean, is_busy boolean)
 LANGUAGE plpgsql
 SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off
@@ -180,8 +182,10 @@ DECLARE
 BEGIN
     moved := 0;
     is_left := (SELECT c.moves FROM sandboxd.control c WHERE c.one);
-    IF is_left THEN
-        PERFORM sandboxd.hold_canaries();
+    is_busy := is_left AND NOT pg_try_advisory_xact_lock(hashtextextended('sandboxd.canaries', 0));
+    IF is_busy THEN
+        RETURN NEXT;
+        RETURN;
     END IF;
     WHILE is_left AND v_left > 0 LOOP
         SELECT * INTO m FROM sandboxd.canary_moves o WHERE NOT o.is_done
@@ -470,21 +474,38 @@ END
 $$;
 
 -- What is seen of how a task ended, as comparisons have it. A worker of the host's says it in its
--- report by the same names as a sandbox's: stdout_bytes, stdout_sha256, artifacts, usage.
+-- report by the same names as a sandbox's: stdout_bytes, stdout_sha256, artifacts, usage. A report that
+-- does not keep to that hides no end: then only what the queue itself knows is compared.
 CREATE FUNCTION sandboxd.observed(p_task bigint) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
-    SELECT jsonb_strip_nulls(jsonb_build_object(
-        'status', CASE WHEN a.verdict IN ('ok', 'exit') THEN coalesce(a.exit_code, 0)
-            WHEN a.verdict = 'signal' THEN 128 + (a.report ->> 'signal')::int END,
-        'verdict', a.verdict,
-        'stdout', CASE WHEN a.report ->> 'stdout_sha256' IS NOT NULL THEN jsonb_build_object(
-            'bytes', (a.report ->> 'stdout_bytes')::bigint, 'sha256', a.report ->> 'stdout_sha256') END,
-        'artifacts', CASE WHEN json_typeof(a.report -> 'artifacts') = 'array' THEN (
-            SELECT coalesce(jsonb_object_agg(e ->> 'path', e ->> 'sha256'), '{}')
-            FROM json_array_elements(a.report -> 'artifacts') AS e) END,
-        'wall_ms', a.wall_ms,
-        'memory_peak_bytes', (a.report -> 'usage' ->> 'memory_peak_bytes')::bigint))
-    FROM sandboxd.task_attempts a WHERE a.task_id = p_task ORDER BY a.fence DESC LIMIT 1
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    a sandboxd.task_attempts;
+    v_report json;
+    v_known jsonb;
+BEGIN
+    SELECT * INTO a FROM sandboxd.task_attempts WHERE task_id = p_task ORDER BY fence DESC LIMIT 1;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    v_known := jsonb_strip_nulls(jsonb_build_object(
+        'status', CASE WHEN a.verdict IN ('ok', 'exit') THEN coalesce(a.exit_code, 0) END,
+        'verdict', a.verdict, 'wall_ms', a.wall_ms));
+    BEGIN
+        -- A job may write NUL, which no text of PostgreSQL's can hold.
+        v_report := replace(a.report::text, '\u0000', '\ufffd')::json;
+        RETURN v_known || jsonb_strip_nulls(jsonb_build_object(
+            'status', CASE WHEN a.verdict = 'signal' THEN 128 + (v_report ->> 'signal')::int END,
+            'stdout', CASE WHEN v_report ->> 'stdout_sha256' IS NOT NULL THEN jsonb_build_object(
+                'bytes', (v_report ->> 'stdout_bytes')::bigint,
+                'sha256', v_report ->> 'stdout_sha256') END,
+            'artifacts', CASE WHEN json_typeof(v_report -> 'artifacts') = 'array' THEN (
+                SELECT coalesce(jsonb_object_agg(e ->> 'path', e ->> 'sha256'), '{}')
+                FROM json_array_elements(v_report -> 'artifacts') AS e) END,
+            'memory_peak_bytes', (v_report -> 'usage' ->> 'memory_peak_bytes')::bigint));
+    EXCEPTION WHEN data_exception THEN
+        RETURN v_known;
+    END;
+END
 $$;
 
 -- In what two observations differ: Sources/Client/Canary/Comparison.swift, for tasks.
@@ -511,37 +532,47 @@ LANGUAGE sql IMMUTABLE AS $$
     ), NULL)
 $$;
 
--- Compares tasks with their shadows where both have ended. Answers how many. A task that went to a sandbox
--- in the end, because the percentage has changed since, is not what its shadow was for.
-CREATE FUNCTION sandboxd.compare_shadows(p_limit int DEFAULT 1000) RETURNS int
-LANGUAGE plpgsql AS $$
-DECLARE
-    v_count int;
-BEGIN
-    WITH ended AS (
+-- Compares tasks with their shadows where both have ended. It looks at the p_limit that come after p_after,
+-- so that each call is short, however many have not ended; next is what to begin after the next time.
+-- A task that went to a sandbox in the end, because the percentage has changed since, is not what its
+-- shadow was for.
+CREATE FUNCTION sandboxd.compare_shadows(p_after bigint DEFAULT 0, p_limit int DEFAULT 5000)
+RETURNS TABLE (compared bigint, next bigint)
+LANGUAGE sql
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off
+AS $$
+    WITH looked AS MATERIALIZED (
+        SELECT s.ctid AS at, s.task_id FROM sandboxd.task_shadows s
+        WHERE s.task_id > p_after ORDER BY s.task_id LIMIT p_limit
+    ), ended AS (
         DELETE FROM sandboxd.task_shadows WHERE ctid = ANY (ARRAY(
-            SELECT s.ctid FROM sandboxd.task_shadows s
+            SELECT s.ctid FROM looked k JOIN sandboxd.task_shadows s ON s.ctid = k.at
             LEFT JOIN sandboxd.tasks t ON t.task_id = s.task_id
             LEFT JOIN sandboxd.tasks o ON o.task_id = s.shadow_id
             WHERE coalesce(t.state, 1) <> 0 AND coalesce(o.state, 1) <> 0
-            LIMIT p_limit FOR UPDATE OF s SKIP LOCKED))
+            FOR UPDATE OF s SKIP LOCKED))
         RETURNING task_id, shadow_id
     ), seen AS (
         SELECT e.*, sandboxd.observed(e.task_id) AS host, sandboxd.observed(e.shadow_id) AS sandbox
         FROM ended e
+    ), kept AS (
+        INSERT INTO sandboxd.comparisons (profile, task_key, counted_place, shadow_place, counted, shadow,
+            differences)
+        SELECT t.profile, coalesce(k.key, t.task_id::text), 'on the host', 'in the sandbox', s.host,
+            s.sandbox, sandboxd.differences(s.host, s.sandbox)
+        FROM seen s JOIN sandboxd.tasks t ON t.task_id = s.task_id
+        JOIN sandboxd.lanes l ON l.lane = t.lane AND l.pool = 'host'
+        LEFT JOIN sandboxd.task_keys k ON k.task_id = s.task_id
+        -- One that never ran has nothing to compare.
+        WHERE s.host IS NOT NULL AND s.sandbox IS NOT NULL
+        RETURNING 1
     )
-    INSERT INTO sandboxd.comparisons (profile, task_key, counted_place, shadow_place, counted, shadow,
-        differences)
-    SELECT t.profile, coalesce(k.key, t.task_id::text), 'on the host', 'in the sandbox', s.host, s.sandbox,
-        sandboxd.differences(s.host, s.sandbox)
-    FROM seen s JOIN sandboxd.tasks t ON t.task_id = s.task_id
-    JOIN sandboxd.lanes l ON l.lane = t.lane AND l.pool = 'host'
-    LEFT JOIN sandboxd.task_keys k ON k.task_id = s.task_id
-    -- One that never ran has nothing to compare.
-    WHERE s.host IS NOT NULL AND s.sandbox IS NOT NULL;
-    GET DIAGNOSTICS v_count = ROW_COUNT;
-    RETURN v_count;
-END
+    SELECT (SELECT count(*) FROM kept),
+        CASE WHEN count(*) < p_limit THEN 0 ELSE max(k.task_id) END FROM looked k
 $$;
 
 -- Takes note of a comparison that a caller made, and of those he missed.

@@ -88,25 +88,38 @@ END
 $$;
 
 -- Takes those of these waiting tasks that need an approval out of the queue, until there is one. To be
--- called in the transaction that put them in, where nobody has seen them yet.
-CREATE FUNCTION sandboxd.hold_for_approval(p_tasks bigint[]) RETURNS void
-LANGUAGE plpgsql AS $$
+-- called in the transaction that put them in, where nobody has seen them yet. p_since is a value that it
+-- took from ready_seq before: what comes after it is looked through, and not all that waits.
+CREATE FUNCTION sandboxd.hold_for_approval(p_tasks bigint[], p_since bigint) RETURNS void
+LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET jit = off
+AS $$
 BEGIN
     IF NOT sandboxd.approves_anything() THEN
         RETURN;
     END IF;
     WITH needed AS MATERIALIZED (
-        SELECT t.task_id, t.deadline_at, sandboxd.approval_reason(t.profile, l.budget_id, t.spec,
-            sandboxd.money(t.cpu_ms, t.memory_mib_s, 1, t.egress_bytes, b.price_cpu_s,
-                b.price_memory_gib_s, b.price_run, b.price_egress_gib)) AS reason
+        SELECT t.task_id, t.lane, t.rank, t.deadline_at,
+            sandboxd.approval_reason(t.profile, l.budget_id, t.spec,
+                sandboxd.money(t.cpu_ms, t.memory_mib_s, 1, t.egress_bytes, b.price_cpu_s,
+                    b.price_memory_gib_s, b.price_run, b.price_egress_gib)) AS reason
         FROM sandboxd.tasks t
         JOIN sandboxd.lanes l ON l.lane = t.lane
         JOIN sandboxd.budgets b ON b.budget_id = l.budget_id
         WHERE t.task_id = ANY (p_tasks)
+    ), fresh AS MATERIALIZED (
+        SELECT r.at, r.task_id
+        FROM (SELECT DISTINCT n.lane, n.rank FROM needed n WHERE n.reason IS NOT NULL) AS n
+        CROSS JOIN LATERAL (
+            SELECT r.ctid AS at, r.task_id FROM sandboxd.task_ready r
+            WHERE r.lane = n.lane AND r.rank = n.rank AND r.seq > p_since OFFSET 0
+        ) AS r
     ), ready AS (
-        DELETE FROM sandboxd.task_ready r USING needed n
-        WHERE r.task_id = n.task_id AND n.reason IS NOT NULL
-        RETURNING r.task_id, NULL::timestamptz AS run_at, r.fence
+        DELETE FROM sandboxd.task_ready WHERE ctid = ANY (ARRAY(
+            SELECT f.at FROM fresh f JOIN needed n ON n.task_id = f.task_id WHERE n.reason IS NOT NULL))
+        RETURNING task_id, NULL::timestamptz AS run_at, fence
     ), later AS (
         DELETE FROM sandboxd.task_delayed d USING needed n
         WHERE d.task_id = n.task_id AND n.reason IS NOT NULL

@@ -48,11 +48,14 @@ struct Explanation {
     /// Whether a rule of the profile would open this place: it was refused for want of one, and is
     /// no address that a sandbox never reaches.
     private static func canBeOpened(_ place: JSONValue) -> Bool {
-        guard place["cause"]?.text == "no_rule", let name = place["place"]?.text,
-            let rule = try? EgressRule(name)
-        else { return false }
+        guard place["cause"]?.text == "no_rule", let rule = rule(for: place) else { return false }
         guard case .exactly(.address(let address)) = rule.hosts else { return true }
         return address.unreachable == nil
+    }
+
+    /// The rule that would name this place; nil for what has no name.
+    private static func rule(for place: JSONValue) -> EgressRule? {
+        place["place"]?.text.flatMap { try? EgressRule($0) }
     }
 
     // MARK: In words
@@ -112,11 +115,16 @@ struct Explanation {
             policy.network.open == nil
                 ? "would be allowed by 'network: {allow: [\"\(name)\"]}'"
                 : "would be allowed by \"\(name)\" in 'network.allow', or asked for with --allow"
-        case "no_rule", "address":
+        case "no_rule" where Self.rule(for: place) == nil:
+            "is more than one place, and none of them is known by its name"
+        case "no_rule":
+            "would need \"\(name)\" in 'network.allow', and 'serve --egress-to': it is no public address"
+        case "address":
             "no profile can allow it: only 'serve --egress-to' lets runs reach such an address"
         case "exhausted": "is within the rules: the cap is 'network.bytes'"
         case "unresolved", "unconnected", "insecure", "late", "crowded":
             "is within the rules: no line of the profile would change it"
+        case nil: "the report does not say what would change it"
         default: "no line of the profile would change it"
         }
     }

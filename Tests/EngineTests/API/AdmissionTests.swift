@@ -73,7 +73,7 @@ struct AdmissionTests {
         // Those, and at most a few that wait for a run. An engine that caps has no places of ours.
         if Host.engineSocket == nil { #expect(daemon.cells.count >= waves * 20) }
         for live in lives { live.cancel() }
-        let gone = try Host.waits(upTo: .seconds(20 * Host.slowness)) {
+        let gone = try Host.waits(upTo: .seconds(20)) {
             try daemon.api.status()["runs"]?.int == 0
         }
         #expect(gone)
@@ -117,7 +117,10 @@ struct AdmissionTests {
         let memory = ProcessTable.kilobytes("VmRSS", of: daemon.pid) ?? 0
         try rounds(800 / scale)
         let flat = Host.waits(upTo: .seconds(5)) {
-            census().allSatisfy { $0.value <= before[$0.key, default: 0] }
+            // The libraries' pools may not have had all of their few threads before.
+            census().allSatisfy {
+                $0.value <= before[$0.key, default: 0] + ($0.key == "threads" ? 4 : 0)
+            }
         }
         #expect(flat, "\(before) became \(census())")
         let grown = (ProcessTable.kilobytes("VmRSS", of: daemon.pid) ?? 0) - memory

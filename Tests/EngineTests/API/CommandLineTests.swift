@@ -266,6 +266,16 @@ struct CommandLineTests {
         #expect(ending.errorText.contains("standard output: Bad file descriptor"))
     }
 
+    @Test("who closes standard error wants to hear nothing, and gets the command's own status")
+    func closedErrors() throws {
+        let program = try Installation.shared.get().program("sandboxd")
+        let ending = try Program.run(
+            ["sh", "-c", "exec '\(program)' run -- sh -c 'echo lost >&2; exit 3' 2>&-"],
+            environment: ["SANDBOXD_SOCKET": try #require(Host.socket)]
+        )
+        #expect(ending.exitCode == 3)
+    }
+
     @Test("a run of a known key gets no second shadow")
     func keptShadow() throws {
         let id = Host.unique("kept")
@@ -277,7 +287,7 @@ struct CommandLineTests {
         #expect(endings.allSatisfy { $0.exitCode == 0 }, "\(endings.map(\.errorText))")
         #expect(endings[0].text == endings[1].text)
         // A shadow is a process of the same words; when none is left, all has been told.
-        let isQuiet = Host.waits(upTo: .seconds(30 * Host.slowness)) {
+        let isQuiet = Host.waits(upTo: .seconds(30)) {
             ProcessTable().entries.keys.allSatisfy { !ProcessTable.arguments($0).contains(id) }
         }
         #expect(isQuiet)

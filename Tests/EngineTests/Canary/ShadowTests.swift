@@ -22,7 +22,7 @@ struct ShadowTests {
             stdin: stdin
         ).ending()
         var found: JSON?
-        _ = Host.waits(upTo: .seconds(30 * Host.slowness)) {
+        _ = Host.waits(upTo: .seconds(30)) {
             let answer = try? Host.daemon().answer("GET", "/v1/canaries/shell/report").json
             found = answer?["differing"]?.elements.first { $0["task"]?.text == id }
             return found != nil
@@ -124,7 +124,7 @@ struct ShadowTests {
         }
         _ = try run("date +%s%N", on: "native", beside: "docker")
         var found = JSON.null
-        let isCompared = try Host.waits(upTo: .seconds(30 * Host.slowness)) {
+        let isCompared = try Host.waits(upTo: .seconds(30)) {
             found = try daemon.api.answer("GET", "/v1/canaries/shell/report").json
             return found["compared"]?.int == 3
         }

@@ -136,6 +136,38 @@ struct DeniedCallsTests {
         )
     }
 
+    @Test("a place is explained by why it was not reached, and suggested where a rule is missing")
+    func places() throws {
+        let rows = [
+            ("example.com:443", "no_rule", "would be allowed by"),
+            ("10.0.0.5:80", "no_rule", "'network.allow', and 'serve --egress-to'"),
+            ("10.0.0.6:80", "address", "only 'serve --egress-to'"),
+            ("", "no_rule", "more than one place"),
+            ("example.net:443", "exhausted", "the cap is 'network.bytes'"),
+            ("example.org:443", nil, "does not say"),
+        ]
+        let network = rows.map { place, cause, _ in
+            let cause = cause.map { #", "cause": "\#($0)""# } ?? ""
+            return #"{"place": "\#(place)", "allowed": false, "reason": "refused"\#(cause)}"#
+        }
+        let report = """
+            {"profile": "code", "verdict": "ok", "attempt_id": "ab",
+             "network": [\(network.joined(separator: ","))]}
+            """
+        let installation = try Installation.shared.get()
+        let file = try installation.makeDirectory() + "/report"
+        try Data(report.utf8).write(to: URL(filePath: file))
+        let program = installation.program("sandboxd")
+        let lines = try Program.run([program, "explain", "-"], stdin: file)
+            .text.split(separator: "\n").map(String.init)
+        for (place, _, remedy) in rows {
+            let at = lines.firstIndex { $0.hasPrefix("network: \(place): ") } ?? lines.endIndex - 1
+            #expect(lines.dropFirst(at + 1).first?.contains(remedy) == true, "\(lines)")
+        }
+        let suggested = try Program.run([program, "explain", "-", "--suggest"], stdin: file)
+        #expect(suggested.text == "network:\n  allow:\n    - \"example.com:443\"\n")
+    }
+
     @Test("without being asked for, nothing of it is told, and calls are refused just the same")
     func control() throws {
         let report = try Self.report([:])
@@ -164,7 +196,8 @@ struct DeniedCallsTests {
                     flood(at)
             flood(99)
             """
-        let run = Run.python(program, ["explain": "denied"]).limited(["wall_time_ms": 1500])
+        let run = Run.python(program, ["explain": "denied"])
+            .limited(["wall_time_ms": .number(Double(1500 * Host.slowness))])
         let report = try Host.daemon().run(run)
         #expect(report.verdict == "wall_time" && report.isClean, "\(report.json)")
         let keyctl = (report.json["calls"]?.elements ?? []).filter { $0["name"]?.text == "keyctl" }

@@ -15,7 +15,7 @@ struct EngineKillTests {
     }
 
     private static func isBack(after killed: pid_t) -> Bool {
-        Host.waits(upTo: .seconds(60 * Host.slowness)) {
+        Host.waits(upTo: .seconds(60)) {
             guard let now = server, now != killed, let socket = Host.engineSocket
             else { return false }
             return (try? API(socket: socket).answer("GET", "/_ping"))?.status == 200
@@ -40,7 +40,7 @@ struct EngineKillTests {
         } else {
             #expect(report.verdict == "engine_error", "\(report.json)")
         }
-        let isDead = Host.waits(upTo: .seconds(Host.slowness)) {
+        let isDead = Host.waits(upTo: .seconds(1)) {
             Sandboxes.processes(marked: mark).isEmpty
         }
         #expect(isDead)
@@ -99,7 +99,7 @@ struct EngineKillTests {
             let server = try #require(Self.server)
             kill(server, SIGKILL)
             for verdict in callers.join() { verdicts[verdict, default: 0] += 1 }
-            let isDead = Host.waits(upTo: .seconds(Host.slowness)) {
+            let isDead = Host.waits(upTo: .seconds(1)) {
                 Sandboxes.processes(marked: mark).isEmpty
             }
             #expect(isDead, "round \(round)")

@@ -5,7 +5,7 @@ import Testing
 /// What a daemon's container engine has, and whether the daemon gets on with it.
 extension TestDaemon {
     func waitUntilEngineIsReady() throws {
-        let isReady = try Host.waits(upTo: .seconds(90 * Host.slowness)) {
+        let isReady = try Host.waits(upTo: .seconds(90)) {
             try api.status()["docker"]?["ready"]?.bool == true
         }
         try #require(isReady, "\(statusText)")
@@ -34,7 +34,7 @@ extension TestDaemon {
         try waitUntilEngineIsReady()
         let report = try api.run(Run(["true"]))
         #expect(report.verdict == "ok" && report.isClean, "\(report.json)")
-        let isClean = try Host.waits(upTo: .seconds(30 * Host.slowness)) {
+        let isClean = try Host.waits(upTo: .seconds(30)) {
             try leaks().isEmpty && containers().isEmpty
         }
         let left = "leaks \((try? leaks()) ?? []), containers \((try? containers()) ?? [])"

@@ -22,6 +22,10 @@ extension API {
         _ more: [String: JSON] = [:],
         sourceLocation: SourceLocation = #_sourceLocation
     ) throws -> Int {
+        // A daemon that has just started may have no database yet, for long on a slow machine.
+        _ = try Host.waits(upTo: .seconds(20)) {
+            try status()["queue"]?["ready"]?.bool != false
+        }
         var task = more
         task["profile"] = task["profile"] ?? .string("code")
         task["argv"] = .array(argv.map(JSON.string))
@@ -49,7 +53,7 @@ extension API {
         sourceLocation: SourceLocation = #_sourceLocation
     ) throws -> JSON {
         var last = JSON.null
-        let isThere = try Host.waits(upTo: limit * Host.slowness) {
+        let isThere = try Host.waits(upTo: limit) {
             last = try task(id)
             return states.contains(last["state"]?.text ?? "")
         }

@@ -33,8 +33,8 @@ enum Host {
     static let isEngineRootful = variable("SANDBOXD_TEST_ENGINE_ROOTFUL") != nil
 
     /// How many tests may run side by side. A container engine does little at once, and what its
-    /// containers wait for each other would count as their time.
-    static let sideBySide = engineSocket == nil ? Int.max : 3
+    /// containers wait for each other would count as their time; so it is on a machine that is emulated.
+    static let sideBySide = engineSocket != nil ? 3 : slowness > 1 ? 4 : Int.max
 
     /// By how much a machine that is emulated takes longer: what has a fixed time gets that much.
     static let slowness = variable("SANDBOXD_TEST_SLOWNESS").flatMap { Int($0) } ?? 1
@@ -101,9 +101,10 @@ enum Host {
         return time.tv_sec * 1000 + time.tv_nsec / 1_000_000
     }
 
-    /// Waits until `condition` holds, where the kernel has no event for it; false after `limit`.
+    /// Waits until `condition` holds, where the kernel has no event for it; false after `limit`, which is
+    /// longer on a slow machine.
     static func waits(upTo limit: Duration, for condition: () throws -> Bool) rethrows -> Bool {
-        let end = milliseconds + Int(limit / .milliseconds(1))
+        let end = milliseconds + Int(limit / .milliseconds(1)) * slowness
         while true {
             if try condition() { return true }
             if milliseconds >= end { return false }

@@ -18,7 +18,7 @@ struct LostNodeTests {
         )
         _ = try first.api.task(id, is: ["running"])
         // What it burns is its evidence.
-        let burnt = Host.waits(upTo: .seconds(20 * Host.slowness)) {
+        let burnt = Host.waits(upTo: .seconds(20)) {
             (try? database.number("SELECT max(beat_cpu_ms) FROM sandboxd.task_leases")) ?? 0 > 100
         }
         #expect(burnt)
@@ -48,14 +48,14 @@ struct LostNodeTests {
             ["max_attempts": .number(5), "env": .object(["M": .string(mark)])]
         )
         #expect(
-            Host.waits(upTo: .seconds(20 * Host.slowness)) {
+            Host.waits(upTo: .seconds(20)) {
                 !Sandboxes.processes(marked: mark).isEmpty
             }
         )
         kill(frozen.pid, SIGSTOP)
         // Frozen, the daemon can end nothing; init keeps to the lease by itself.
         #expect(
-            Host.waits(upTo: .seconds(3 * Host.slowness)) {
+            Host.waits(upTo: .seconds(3)) {
                 Sandboxes.processes(marked: mark).isEmpty
             }
         )
@@ -64,7 +64,7 @@ struct LostNodeTests {
         _ = try other.api.task(id, is: ["running"])
         kill(frozen.pid, SIGCONT)
         // It ends its own, and only its own.
-        #expect(Host.waits(upTo: .seconds(10 * Host.slowness)) { frozen.isAtRest })
+        #expect(Host.waits(upTo: .seconds(10)) { frozen.isAtRest })
         #expect(try other.api.state(id) == "running")
         try other.api.send("DELETE", "/v1/tasks/\(id)")
         let task = try other.api.task(id, is: endedStates)
@@ -93,7 +93,7 @@ struct LostNodeTests {
             )
             usleep(200_000)
         }
-        let ended = Host.waits(upTo: .seconds(20 * Host.slowness)) {
+        let ended = Host.waits(upTo: .seconds(20)) {
             (try? database.number("SELECT state FROM sandboxd.tasks WHERE task_id = \(id)")) == 1
         }
         #expect(ended)
@@ -160,7 +160,7 @@ struct LostNodeTests {
         #expect(try daemon.api.status()["queue"]?["reason"]?.text?.contains(later) == true)
         try database.query("CREATE DATABASE \(later)")
         #expect(
-            try Host.waits(upTo: .seconds(20 * Host.slowness)) {
+            try Host.waits(upTo: .seconds(20)) {
                 try daemon.api.status()["queue"]?["ready"]?.bool == true
             }
         )
@@ -180,7 +180,7 @@ struct LostNodeTests {
         #expect(family.contains { $0.name.hasPrefix("postgres") })
         first.kill9()
         #expect(
-            Host.waits(upTo: .seconds(Host.slowness)) { first.leftovers(of: family).isEmpty },
+            Host.waits(upTo: .seconds(1)) { first.leftovers(of: family).isEmpty },
             "\(first.leftovers(of: family))"
         )
         let second = try TestDaemon(options, directory: first.directory)
@@ -191,7 +191,7 @@ struct LostNodeTests {
 
     private static func firstAttempt(of id: Int, _ api: API) throws -> JSON {
         var attempt: JSON?
-        let isThere = try Host.waits(upTo: .seconds(30 * Host.slowness)) {
+        let isThere = try Host.waits(upTo: .seconds(30)) {
             // A daemon that has just started may have no database yet.
             let answer = try api.answer("GET", "/v1/tasks/\(id)")
             guard answer.status == 200 else { return false }

@@ -179,7 +179,7 @@ struct TaskCommandTests {
             environment: ["SANDBOXD_SOCKET": try #require(Host.socket)]
         )
         #expect(
-            Host.waits(upTo: .seconds(20 * Host.slowness)) {
+            Host.waits(upTo: .seconds(20)) {
                 logs.outputSoFar == Array("first\n".utf8)
             }
         )

@@ -94,9 +94,14 @@ struct TinyArchive: Sendable {
     /// The digest of its configuration, which is what Docker calls it.
     let id: String
 
-    init(_ text: String) throws {
+    /// One file of `text`, and one of zeros.
+    init(_ text: String, mebibytes: Int = 0) throws {
         let directory = try Scratch()
         try directory.write("root/etc/motd", text)
+        if mebibytes > 0 {
+            let zeros = [UInt8](repeating: 0, count: mebibytes << 20)
+            try directory.write("root/zeros", bytes: zeros)
+        }
         let layer = try directory.tar("root")
         let config = """
             {"architecture":"\(Self.architecture)","os":"linux","config":{"User":"0"},

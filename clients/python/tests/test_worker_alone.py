@@ -171,6 +171,25 @@ def test_what_a_command_leaves_in_the_background_ends_with_its_time(
     eventually(lambda: not processes_with(marker))
 
 
+def test_a_group_that_is_gone_is_sent_no_signal_though_its_output_is_open(
+    program: Callable[[str], str], marker: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("program.GRACE", 0.1)
+    sent = []
+    killpg = os.killpg
+
+    def noted(group: int, number: int) -> None:
+        if number:
+            sent.append(number)
+        killpg(group, number)
+
+    monkeypatch.setattr("os.killpg", noted)
+    canary = Canary("0", "code", program(PLAIN), timeout=2 * SLOWNESS)
+    outcome = do(canary, ["sh", "-c", f"setsid -f sh -c 'sleep 100; true' {marker}; exit 0"])
+    assert outcome.verdict == "wall_time"
+    assert not sent
+
+
 @pytest.mark.parametrize(("percent", "is_inside"), [("0", False), ("100.00", True)])
 def test_a_stored_percentage_is_asked_for_before_the_command_runs(
     fake: Fake, program: Callable[[str], str], percent: str, is_inside: bool
