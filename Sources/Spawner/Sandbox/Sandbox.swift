@@ -23,7 +23,7 @@ package actor Sandbox {
     nonisolated let loop: EventLoop
     let engine: any Engine
     let request: RunRequest
-    private let filter: [UInt8]
+    let filter: [UInt8]
     let store: ArtifactStore
     let patience: Patience
 
@@ -32,7 +32,7 @@ package actor Sandbox {
     var cell: Cell?
 
     /// The verdict that somebody ended the run with.
-    private var cancellation: Verdict?
+    private(set) var cancellation: Verdict?
     private var isOutputExceeded = false
     /// How long this attempt is ours; nil is for as long as it lasts.
     private var leasedUntil: Instant?
@@ -40,7 +40,7 @@ package actor Sandbox {
     private var gate: Instant?
     private var isFinished = false
     /// Whether the kernel's own account of the sandbox, its cgroup included, was the policy's.
-    private(set) var isReadBack = false
+    var isReadBack = false
     /// Whether init did not bring the run to its own end.
     var hasFailed = false
     /// Whether it was gone in the middle of the run, and nobody had asked for that.
@@ -185,40 +185,6 @@ package actor Sandbox {
         return result
     }
 
-    /// Everything up to the gate.
-    private func make() async throws {
-        link.setDeadline(after: patience.setup)
-        link.isLaunchPending = true
-        let cell: Cell
-        do {
-            cell = try await engine.begin(request) { [self] answer in
-                self.assumeIsolated { $0.link.launched(answer) }
-            }
-        } catch {
-            link.isLaunchPending = false
-            throw error
-        }
-        self.cell = cell
-        guard let control = cell.control else { throw SpawnError.lost(during: "setup") }
-        try host("epoll_ctl") { () throws(Errno) in try link.connect(control) }
-        let limits = CgroupLimits(
-            engine.layers.applied(to: request.policy.limits),
-            ownTasks: cell.ownTasks
-        )
-        do throws(CgroupError) { try cell.cgroup.apply(limits) } catch {
-            throw SpawnError.cgroup(error)
-        }
-        try host("writing to init") { () throws(Errno) in try sendPlan(cell) }
-        let (jobPid, listener) = try await waitForReady()
-        if let gateway = request.gateway {
-            guard let listener else { throw SpawnError.violation("READY without a listener") }
-            try await gateway.open(on: listener)
-        }
-        try readBack(jobPid, limits)
-        isReadBack = true
-        try checkWanted()
-    }
-
     func permit(_ permission: Permission) async throws {
         guard let cell else { return }
         // The sandbox is made; who permits has a deadline of his own.
@@ -229,47 +195,6 @@ package actor Sandbox {
         if let signal = link.nextIfAny() { throw setupError(signal) }
     }
 
-    private func checkWanted() throws(SpawnError) {
-        if cancellation != nil { throw .lost(during: "cancellation") }
-    }
-
-    private func sendPlan(_ cell: Cell) throws(Errno) {
-        let (plan, trailing, meters) = PlanMessage.plan(
-            policy: request.policy,
-            filter: filter,
-            cell: cell,
-            proxyPort: request.gateway?.port ?? 0,
-            witness: witness
-        )
-        try link.send(SBX_PLAN, plan, trailing: trailing, descriptors: meters)
-        let (command, strings) = PlanMessage.command(request)
-        try link.send(SBX_COMMAND, command, descriptors: try openStreams())
-        let piece = Int(SBX_MESSAGE_MAX) - 64
-        for start in stride(from: 0, to: strings.count, by: piece) {
-            let end = min(start + piece, strings.count)
-            try link.send(SBX_BLOB, sbx_blob(), trailing: Array(strings[start..<end]))
-        }
-        for file in request.files {
-            let content = try Descriptor.memory(file.content, name: "input")
-            let message = sbx_file(
-                header: sbx_header(),
-                bytes: UInt64(file.content.count),
-                mode: file.mode,
-                padding: 0
-            )
-            try link.send(SBX_FILE, message, trailing: file.path, descriptors: [content])
-        }
-        try link.signal(SBX_START)
-    }
-
-    /// Without a filter there is nothing to be witnessed.
-    private var witness: Witness { engine.layers.has(.seccomp) ? request.witness : .none }
-
-    /// The job's ends of its three streams.
-    private func openStreams() throws(Errno) -> [Descriptor] {
-        try jobStreams.open(request.input, limits: engine.layers.applied(to: request.policy.limits))
-    }
-
     /// The streams; they can be waited at before there are any pipes.
     var jobStreams: JobStreams {
         if let streams { return streams }
@@ -278,54 +203,6 @@ package actor Sandbox {
         }
         streams = made
         return made
-    }
-
-    private func waitForReady() async throws -> (jobPid: Int32, listener: Descriptor?) {
-        var jobPid: Int32?
-        var listener: Descriptor?
-        var isLaunched = false
-        while jobPid == nil || !isLaunched {
-            switch await link.next() {
-            case .launched:
-                isLaunched = true
-                // Whoever cancelled before there was a process to end.
-                if cancellation != nil { link.kill() }
-            case .message(.ready(let pid)) where jobPid == nil: jobPid = pid
-            case .message(.listener(let socket)) where listener == nil && jobPid == nil:
-                listener = socket
-            case let signal: throw setupError(signal)
-            }
-        }
-        return (jobPid ?? 0, listener)
-    }
-
-    /// Why there is no sandbox, when this is heard before the gate opens: nothing ran.
-    private func setupError(_ signal: InitLink.Signal) -> SpawnError {
-        switch signal {
-        case .notLaunched(let error): error
-        case .message(.failed(let step, let code)): .step(step, code)
-        case .closed(let violation?): .violation(violation)
-        // The job's process, too, can be killed before it is the job.
-        case .closed, .exited, .message(.ended): .lost(during: "setup")
-        // And what a witness has seen of it by then comes before its end.
-        case .message(.seen) where witness != .none: .lost(during: "setup")
-        case .late: .silent(during: "setup")
-        case .message, .launched: .violation("a message out of turn during setup")
-        }
-    }
-
-    private func readBack(_ jobPid: Int32, _ limits: CgroupLimits) throws(SpawnError) {
-        guard let cell else { return }
-        let differences = try host("reading back") { () throws(Errno) in
-            try ReadBack.differences(
-                policy: request.policy,
-                limits: limits,
-                cell: cell,
-                layers: engine.layers,
-                jobPid: jobPid
-            )
-        }
-        if !differences.isEmpty { throw .readBack(differences) }
     }
 
     private func openGate() throws(SpawnError) {
@@ -380,29 +257,6 @@ package actor Sandbox {
         result.usage.workspaceInodes = ending.workspaceInodes
     }
 
-    /// Until BYE: files of `/workspace/out`, within the policy's count whatever init sends.
-    private func collect() async {
-        let limit = Int(request.policy.limits.artifactCount)
-        // The end of the channel is a signal too, behind everything that came before it.
-        while true {
-            switch await link.next() {
-            case .message(.artifact(let path, let mode, let file)):
-                guard found.count < limit else { return }
-                found.append((path, mode, file))
-            case .message(.refused(let path, let bytes, let reason)):
-                guard result.refusedArtifacts.count < 64 else { return }
-                result.refusedArtifacts.append(
-                    RefusedArtifact(path: path, bytes: bytes, reason: reason)
-                )
-            case .message(.bye): return
-            case let signal:
-                // What came is kept; that it is not all is said.
-                result.evidence.append(Evidence("artifacts_missing", "\(signal)"))
-                return
-            }
-        }
-    }
-
     /// Its sockets are of the sandbox's network, which lives as long as they do.
     private func closeGateway() async {
         guard let gateway = request.gateway else { return }
@@ -431,12 +285,5 @@ package actor Sandbox {
         guard jobStreams.totalBytes > limits.outputTotalBytes, !isOutputExceeded else { return }
         isOutputExceeded = true
         link.askToEnd()
-    }
-
-    private func host<Value>(
-        _ doing: String,
-        _ body: () throws(Errno) -> Value
-    ) throws(SpawnError) -> Value {
-        do throws(Errno) { return try body() } catch { throw .host(doing: doing, error) }
     }
 }
