@@ -144,17 +144,22 @@ static void inventory(int count, char **arguments) {
 static void connect_all(int count, char **arguments) {
     long from = count > 0 ? number(arguments[0], 65535) : 1;
     long to = count > 1 ? number(arguments[1], 65535) : 65535;
-    static const char *const hosts[] = {"127.0.0.1", "::1", "0.0.0.0"};
+    // The last is the first by another name, so some of its ports are enough: all would be too much for
+    // a job's processor time on a machine that is emulated.
+    static const struct {
+        const char *name;
+        long step;
+    } hosts[] = {{"127.0.0.1", 1}, {"::1", 1}, {"0.0.0.0", 16}};
     for (size_t index = 0; index < sizeof hosts / sizeof hosts[0]; index++) {
         char action[64];
         long reached = 0, first = 0;
-        for (long port = from; port <= to; port++) {
-            struct address address = parse_address(hosts[index], port);
+        for (long port = from; port <= to; port += hosts[index].step) {
+            struct address address = parse_address(hosts[index].name, port);
             if (connect_within(SOCK_STREAM, &address, 100) == 0) {
                 first = reached++ == 0 ? port : first;
             }
         }
-        snprintf(action, sizeof action, "connect to a port of %s", hosts[index]);
+        snprintf(action, sizeof action, "connect to a port of %s", hosts[index].name);
         report(action, reached == 0, 0, "%ld reached, first %ld", reached, first);
     }
 }

@@ -96,8 +96,10 @@ struct MigrationWalkTests {
 
         try canary("0", "--shadow", "on")
         #expect(try round("shadow", tasks: 30) == 0)
-        #expect(Host.waits(upTo: .seconds(20)) { (try? report()["compared"]) == 30 })
+        let areCompared = Host.waits(upTo: .seconds(20)) { (try? report()["compared"]) == 30 }
         let shadowed = try report()
+        let left = try database.query("SELECT * FROM sandboxd.task_shadows")
+        #expect(areCompared, "\(shadowed), left: \(left)")
         #expect(shadowed["agreed"] == 30 && shadowed["differing"] == [])
         // What shadows cost is no budget's of the tasks.
         let paid = try database.number(
