@@ -180,7 +180,7 @@ struct TaskShadowTests {
 
     @Test("a report with NUL, or of any other shape, keeps no pair from being compared")
     func oddReports() async throws {
-        try await Self.with(tasks: 5) { connection in
+        try await Self.with(tasks: 6) { connection in
             try await Self.run(
                 connection,
                 #"""
@@ -196,10 +196,11 @@ struct TaskShadowTests {
                     (3, '{"stdout_sha256": "x", "stdout_bytes": "many"}'),
                     (5, '{"artifacts": [{"sha256": "x"}, 7]}'),
                     (7, '{"stdout": "\ud800", "usage": {"memory_peak_bytes": 1e99}}'),
-                    (9, '["\u0000"]')) AS r (task_id, report) USING (task_id);
+                    (9, '["\u0000"]'),
+                    (11, '{"artifacts": ' || repeat('[', 3000) || repeat(']', 3000) || '}')) AS r (task_id, report) USING (task_id);
                 """#
             )
-            #expect(try await connection.value(Self.compare) == "5")
+            #expect(try await connection.value(Self.compare) == "6")
             let lines = try await connection.value(
                 """
                 SELECT string_agg(task_key || ': ' || array_to_string(differences, '|'), '; '
@@ -209,7 +210,7 @@ struct TaskShadowTests {
             #expect(
                 lines
                     == "1: stdout: 3 bytes on the host, 3 bytes in the sandbox, not the same; "
-                    + "3: ; 5: ; 7: ; 9: exit: 3 on the host, 0 in the sandbox"
+                    + "11: ; 3: ; 5: ; 7: ; 9: exit: 3 on the host, 0 in the sandbox"
             )
         }
     }

@@ -502,7 +502,8 @@ BEGIN
                 SELECT coalesce(jsonb_object_agg(e ->> 'path', e ->> 'sha256'), '{}')
                 FROM json_array_elements(v_report -> 'artifacts') AS e) END,
             'memory_peak_bytes', (v_report -> 'usage' ->> 'memory_peak_bytes')::bigint));
-    EXCEPTION WHEN data_exception THEN
+    -- The latter of one that is nested deeper than can be read here.
+    EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
         RETURN v_known;
     END;
 END
