@@ -68,6 +68,9 @@ final class FakeEngine: Sendable {
         Thread { self.accept() }.start()
     }
 
+    /// Whoever accepts holds the engine: nobody waits at a number that is somebody else's by now.
+    deinit { close(listener) }
+
     /// What it was asked so far, but for who it is.
     var requests: [Request] {
         state.withLock { $0.requests }
@@ -81,7 +84,6 @@ final class FakeEngine: Sendable {
             for socket in state.open { shutdown(socket, Int32(SHUT_RDWR)) }
         }
         shutdown(listener, Int32(SHUT_RDWR))
-        close(listener)
         unlink(directory + "/engine.sock")
         rmdir(directory)
     }
