@@ -128,7 +128,9 @@ let package = Package(
         ),
         .target(
             name: "Tasks",
-            dependencies: ["JSON", "Kernel", "Postgres"],
+            dependencies: [
+                "JSON", "Kernel", "Postgres", .product(name: "Crypto", package: "swift-crypto"),
+            ],
             resources: [.embedInCode("Schema")],
             swiftSettings: strict
         ),
@@ -145,7 +147,10 @@ let package = Package(
         .target(
             name: "Client",
             dependencies: [
-                "JSON", "Kernel", .product(name: "SystemPackage", package: "swift-system"),
+                "JSON",
+                "Kernel",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: strict
         ),
@@ -290,7 +295,7 @@ let package = Package(
         ),
         .testTarget(
             name: "SpawnerTests",
-            dependencies: ["Spawner", "CChannel", "CLinux"],
+            dependencies: ["Spawner", "CChannel", "CLinux", "DockerAPI"],
             swiftSettings: strict
         ),
         .testTarget(

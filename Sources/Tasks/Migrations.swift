@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+internal import Crypto
 package import Postgres
 
 /// The schema `sandboxd`, as numbered files that are applied once each, in order, forwards only.
@@ -8,6 +9,8 @@ package enum Migrations {
         package let version: Int
         package let name: String
         package let sql: String
+        /// Of the file, in hex.
+        package let sha256: String
     }
 
     /// What a database has, compared with what this program has.
@@ -19,6 +22,8 @@ package enum Migrations {
         case current
         /// A newer one, which only a newer program understands.
         case newer(version: Int)
+        /// One to which a file `name` belongs that is not this program's: another build made it.
+        case different(version: Int, name: String)
     }
 
     /// All of them, in order. The list is by hand, because the package manager makes a name of each
@@ -37,8 +42,8 @@ package enum Migrations {
     ]
 
     private static let deadline = Duration.seconds(60)
-    private static let versionStatement = Statement(
-        "schema_version",
+    private static let isThereStatement = Statement(
+        "schema_is_there",
         """
         SELECT CASE WHEN to_regclass('sandboxd.schema_migrations') IS NULL THEN 0 ELSE 1 END AS is_there
         """
@@ -47,29 +52,41 @@ package enum Migrations {
         "schema_applied",
         "SELECT current_setting('sandboxd.applied', true) AS names"
     )
-    private static let lastStatement = Statement(
-        "schema_last",
-        "SELECT coalesce(max(version), 0) AS version FROM sandboxd.schema_migrations"
+    /// As an object, for one that another build made may lack a column.
+    private static let filesStatement = Statement(
+        "schema_files",
+        """
+        SELECT m.version, m.name, to_jsonb(m) ->> 'sha256' AS sha256
+        FROM sandboxd.schema_migrations m ORDER BY m.version
+        """
     )
 
     /// How a database stands.
     package static func state(of client: Client) async throws(TaskError) -> State {
-        let version = try await version(of: client)
-        switch version {
-        case 0: return .absent
-        case all.count: return .current
-        case ..<all.count: return .older(version: version)
-        default: return .newer(version: version)
+        let found = try await files(of: client)
+        guard let version = found.last?.version else { return .absent }
+        if version > all.count { return .newer(version: version) }
+        for (file, ours) in zip(found, all) where file.sha256 != ours.sha256 {
+            return .different(version: version, name: file.name)
         }
+        return version == all.count ? .current : .older(version: version)
     }
 
     /// Brings a database to this program's schema; answers the names of what this call has applied.
     /// One transaction under a lock: of several that migrate at once, one does it and the others
-    /// find nothing to do. Refuses a newer schema.
+    /// find nothing to do. Refuses a newer schema, and another build's.
     package static func migrate(_ client: Client) async throws(TaskError) -> [String] {
-        if case .newer(let version) = try await state(of: client) {
+        switch try await state(of: client) {
+        case .absent, .older, .current: break
+        case .newer(let version):
             throw .schema(
                 "it is version \(version), and this program knows \(all.count): use a newer sandboxd"
+            )
+        case .different(_, let name):
+            throw .schema(
+                "another build of sandboxd made it, with another '\(name)': use that build, or put "
+                    + "its data aside (ALTER SCHEMA sandboxd RENAME TO sandboxd_before), and then "
+                    + "run 'sandboxd db migrate'"
             )
         }
         // The lock is taken first; what another has applied meanwhile is found applied.
@@ -109,19 +126,31 @@ package enum Migrations {
                 END IF;
             END IF;
             EXECUTE $migration$\(migration.sql)$migration$;
-            INSERT INTO sandboxd.schema_migrations (version, name)
-            VALUES (\(migration.version), '\(migration.name)');
+            INSERT INTO sandboxd.schema_migrations (version, name, sha256)
+            VALUES (\(migration.version), '\(migration.name)', '\(migration.sha256)');
             PERFORM set_config('sandboxd.applied',
                 current_setting('sandboxd.applied') || '\(migration.name) ', false);
         END $migrate$;
         """
     }
 
-    private static func version(of client: Client) async throws(TaskError) -> Int {
+    /// What a database has of them, in order; none without a schema.
+    private static func files(
+        of client: Client
+    ) async throws(TaskError) -> [(version: Int, name: String, sha256: String?)] {
         do throws(PostgresError) {
-            let isThere = try await client.query(versionStatement, deadline: deadline).only()
-            guard try isThere.int("is_there") == 1 else { return 0 }
-            return try await client.query(lastStatement, deadline: deadline).only().int("version")
+            let isThere = try await client.query(isThereStatement, deadline: deadline).only()
+            guard try isThere.int("is_there") == 1 else { return [] }
+            var found: [(version: Int, name: String, sha256: String?)] = []
+            for row in try await client.query(filesStatement, deadline: deadline) {
+                found.append(
+                    (
+                        try row.int("version"), try row.text("name"),
+                        try row.optionalText("sha256")
+                    )
+                )
+            }
+            return found
         } catch {
             throw TaskError(error)
         }
@@ -133,7 +162,10 @@ package enum Migrations {
         return Migration(
             version: Int(number) ?? 0,
             name: file,
-            sql: String(decoding: bytes, as: UTF8.self)
+            sql: String(decoding: bytes, as: UTF8.self),
+            sha256: SHA256.hash(data: bytes).map { byte in
+                (byte < 16 ? "0" : "") + String(byte, radix: 16)
+            }.joined()
         )
     }
 }

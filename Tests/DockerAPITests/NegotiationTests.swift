@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Glibc
 import JSON
+import SystemPackage
 import Testing
 
 @testable import DockerAPI
@@ -138,6 +139,18 @@ import Testing
             #expect(await client.listener == nil)
             let info = try await client.info()
             #expect(info.listener == getuid())
+        }
+    }
+
+    @Test("where nobody listens there is no user who does")
+    func nobody() async throws {
+        try await Clients.withFake { client, engine in
+            unlink(engine.path)
+            let error = await Clients.failure { () async throws(DockerError) in
+                try await client.info()
+            }
+            #expect(error?.reason == .unreachable(path: engine.path, .noSuchFileOrDirectory))
+            #expect(await client.listener == nil)
         }
     }
 }

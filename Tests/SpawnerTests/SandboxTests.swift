@@ -15,6 +15,26 @@ extension Sandbox {
         if let control = cell.control { try link.connect(control) }
     }
 
+    /// Puts it to where init has been made and cannot be heard.
+    fileprivate func stageUnheard(_ engine: PuppetEngine) async throws {
+        link.isLaunchPending = true
+        cell = try await engine.begin(request) { [self] answer in
+            assumeIsolated { $0.link.launched(answer) }
+        }
+    }
+
+    /// Whether init's death is told within `limit`.
+    fileprivate func tellsOfDeath(within limit: Duration) async -> Bool {
+        link.setDeadline(after: limit)
+        while true {
+            switch await link.next() {
+            case .exited: return true
+            case .late: return false
+            default: continue
+            }
+        }
+    }
+
     /// Lets go of init, as a teardown does.
     fileprivate func unstage() { link.close() }
 
@@ -213,6 +233,16 @@ struct SandboxTests {
         #expect(result.receipt.initDead)
         #expect(await engine.ended == ["cell"])
         #expect(await engine.abandoned.isEmpty)
+    }
+
+    @Test("the death of one that was never heard is told, too")
+    func unheardDeath() async throws {
+        let engine = try PuppetEngine()
+        let sandbox = try PuppetRun.sandbox(engine)
+        try await sandbox.stageUnheard(engine)
+        await engine.die()
+        #expect(await sandbox.tellsOfDeath(within: .seconds(20)))
+        await sandbox.unstage()
     }
 
     @Test("one that does not die is its engine's, with its ids")

@@ -178,6 +178,32 @@ struct CanaryMovesTests {
         }
     }
 
+    @Test("while somebody sets a percentage nothing moves, and nobody waits for him")
+    func busy() async throws {
+        try await TaskDatabase.with { database in
+            try await database.withConnection { connection in
+                try await Self.fill(connection, 10)
+                try await connection.script(
+                    """
+                    SELECT sandboxd.set_canary('code', '{"percent": 0}');
+                    SET statement_timeout = '10s';
+                    """,
+                    deadline: .seconds(20)
+                )
+                let step = "SELECT moved, is_left, is_busy FROM sandboxd.rebucket()"
+                try await database.holding("sandboxd.hold_canaries()") {
+                    let waiting = try await connection.rows(step).only()
+                    #expect(try waiting.bool("is_busy") && waiting.bool("is_left"))
+                    #expect(try waiting.int("moved") == 0)
+                }
+                let moving = try await connection.rows(step).only()
+                #expect(try !moving.bool("is_busy"))
+                #expect(try moving.int("moved") == 10)
+                try await Invariants.expectNone(connection)
+            }
+        }
+    }
+
     /// What was in hand, or came late, is found when it is looked again.
     private static func expectFoundLater(_ connection: Connection) async throws {
         try await connection.script(

@@ -60,12 +60,47 @@ import Testing
         try await TaskDatabase.with { database in
             let next = Migrations.all.count + 1
             try await database.run(
-                "INSERT INTO sandboxd.schema_migrations VALUES (\(next), 'from the future')"
+                "INSERT INTO sandboxd.schema_migrations VALUES (\(next), 'from the future', '')"
             )
             try await database.withClient { client in
                 let state = try await Migrations.state(of: client)
                 #expect(state == .newer(version: next))
                 await #expect(throws: TaskError.self) { try await Migrations.migrate(client) }
+            }
+        }
+    }
+
+    @Test(
+        "a schema that another build made is refused by the file's name, and left alone",
+        arguments: [
+            ("UPDATE sandboxd.schema_migrations SET sha256 = 'x' WHERE version = 3", 2),
+            // As it was before files had a digest.
+            ("ALTER TABLE sandboxd.schema_migrations DROP COLUMN sha256", 0),
+        ]
+    )
+    func different(_ change: String, _ index: Int) async throws {
+        try await TaskDatabase.with { database in
+            try await database.run(change)
+            try await database.withClient { client in
+                let name = Migrations.all[index].name
+                let state = try await Migrations.state(of: client)
+                #expect(state == .different(version: Migrations.all.count, name: name))
+                let error = await #expect(throws: TaskError.self) {
+                    try await Migrations.migrate(client)
+                }
+                #expect("\(try #require(error))".contains("'\(name)'"))
+            }
+        }
+    }
+
+    @Test("what is put aside, as the refusal says, makes room for a new schema")
+    func aside() async throws {
+        try await TaskDatabase.with { database in
+            try await database.run("UPDATE sandboxd.schema_migrations SET sha256 = 'x'")
+            try await database.run("ALTER SCHEMA sandboxd RENAME TO sandboxd_before")
+            try await database.withClient { client in
+                let applied = try await Migrations.migrate(client)
+                #expect(applied == Migrations.all.map(\.name))
             }
         }
     }
@@ -80,8 +115,8 @@ import Testing
                 try await database.run(migration.sql)
                 try await database.run(
                     """
-                    INSERT INTO sandboxd.schema_migrations (version, name)
-                    VALUES (\(migration.version), '\(migration.name)')
+                    INSERT INTO sandboxd.schema_migrations (version, name, sha256)
+                    VALUES (\(migration.version), '\(migration.name)', '\(migration.sha256)')
                     """
                 )
             }

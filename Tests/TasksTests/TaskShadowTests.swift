@@ -11,6 +11,14 @@ struct TaskShadowTests {
         _ more: String = "",
         _ body: (Connection) async throws -> Void
     ) async throws {
+        try await withDatabase(tasks: count, more) { _, connection in try await body(connection) }
+    }
+
+    private static func withDatabase(
+        tasks count: Int,
+        _ more: String = "",
+        _ body: (TaskDatabase, Connection) async throws -> Void
+    ) async throws {
         try await TaskDatabase.with { database in
             try await database.withConnection { connection in
                 try await connection.script(
@@ -23,7 +31,7 @@ struct TaskShadowTests {
                     """,
                     deadline: .seconds(20)
                 )
-                try await body(connection)
+                try await body(database, connection)
                 try await Invariants.expectNone(connection)
             }
         }
@@ -40,6 +48,15 @@ struct TaskShadowTests {
         try await connection.script(sql, deadline: .seconds(20))
     }
 
+    /// Leases all, for the host and for the sandbox.
+    private static func leaseAll(_ connection: Connection) async throws {
+        try await run(
+            connection,
+            "SELECT * FROM sandboxd.lease(1, 200); SELECT * FROM sandboxd.lease(2, 200);"
+        )
+    }
+
+    /// Completes all that is leased.
     private static func complete(_ connection: Connection) async throws {
         _ = try await connection.rows(
             """
@@ -161,11 +178,10 @@ struct TaskShadowTests {
     @Test("one that ended on the host is compared, though the percentage has changed since")
     func endedBefore() async throws {
         try await Self.with(tasks: 2) { connection in
+            try await Self.leaseAll(connection)
             try await Self.run(
                 connection,
                 """
-                SELECT * FROM sandboxd.lease(1, 9);
-                SELECT * FROM sandboxd.lease(2, 9);
                 SELECT sandboxd.set_canary('code', '{"percent": 100}');
                 SELECT sandboxd.complete('{1,2}', '{1,1}', '{exit,exit}', '{3,3}', '{0,0}', '{0,0}',
                     '{0,0}', '{0,0}');
@@ -181,11 +197,10 @@ struct TaskShadowTests {
     @Test("a report with NUL, or of any other shape, keeps no pair from being compared")
     func oddReports() async throws {
         try await Self.with(tasks: 6) { connection in
+            try await Self.leaseAll(connection)
             try await Self.run(
                 connection,
                 #"""
-                SELECT * FROM sandboxd.lease(1, 9);
-                SELECT * FROM sandboxd.lease(2, 9);
                 SELECT sandboxd.complete(array_agg(l.task_id), array_agg(l.fence),
                     array_agg(CASE l.task_id WHEN 9 THEN 'exit' ELSE 'ok' END),
                     array_agg(CASE l.task_id WHEN 9 THEN 3 ELSE 0 END), array_agg(1), array_agg(1),
@@ -215,14 +230,41 @@ struct TaskShadowTests {
         }
     }
 
+    @Test("nodes that compare at the same time compare each pair once, and none waits for another")
+    func atOnce() async throws {
+        try await Self.withDatabase(tasks: 100) { database, connection in
+            try await Self.leaseAll(connection)
+            try await Self.complete(connection)
+            let row = "FROM sandboxd.task_shadows WHERE task_id = 5 FOR UPDATE"
+            try await database.holding(row) {
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    for _ in 0..<4 {
+                        group.addTask {
+                            try await database.withConnection { node in
+                                try await Self.run(node, "SET statement_timeout = '10s'")
+                                _ = try await node.value(Self.compare)
+                            }
+                        }
+                    }
+                    try await group.waitForAll()
+                }
+                #expect(try await connection.value(Self.pairs) == "1")
+            }
+            #expect(try await connection.value(Self.compare) == "1")
+            let compared = "SELECT count(*) AS value FROM sandboxd.comparisons"
+            #expect(try await connection.value(compared) == "100")
+            let keys = "SELECT count(DISTINCT task_key) AS value FROM sandboxd.comparisons"
+            #expect(try await connection.value(keys) == "100")
+        }
+    }
+
     @Test("one look is at so many pairs, and the next goes on behind them")
     func looks() async throws {
         try await Self.with(tasks: 4) { connection in
+            try await Self.leaseAll(connection)
             try await Self.run(
                 connection,
                 """
-                SELECT * FROM sandboxd.lease(1, 9);
-                SELECT * FROM sandboxd.lease(2, 9);
                 SELECT sandboxd.complete(array_agg(task_id), array_agg(fence), array_agg('ok'::text),
                     array_agg(0), array_agg(1), array_agg(1), array_agg(10), array_agg(0))
                 FROM sandboxd.task_leases WHERE task_id > 2;

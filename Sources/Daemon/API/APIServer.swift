@@ -133,6 +133,7 @@ private struct RunsEnder: Service {
         await runner?.stop()
         await withTaskGroup(of: Void.self) { group in
             group.addTask {
+                // A limit, cancelled as soon as all runs have ended.
                 do { try await Task.sleep(for: Self.patience) } catch { return }
                 await database?.worker.abandon()
             }

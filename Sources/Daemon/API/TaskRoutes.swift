@@ -121,6 +121,7 @@ struct TaskRoutes: Sendable {
                 try await callers.watching(context.channel) {
                     isGone.put(true)
                 } _: {
+                    // No notification tells of every step of a task: the queue is asked again.
                     try await Task.sleep(for: Self.followPause)
                 }
             }

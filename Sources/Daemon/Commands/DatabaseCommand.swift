@@ -65,6 +65,7 @@ struct DatabaseCommand: AsyncParsableCommand {
                     case .older(let version): ("older", version)
                     case .current: ("current", latest)
                     case .newer(let version): ("newer", version)
+                    case .different(let version, _): ("different", version)
                     }
                 if json {
                     let object: JSONObject = [
@@ -73,6 +74,9 @@ struct DatabaseCommand: AsyncParsableCommand {
                     print(JSONAnswer.text(object))
                 } else {
                     print("the schema is \(word): version \(version), and this program's \(latest)")
+                    if case .different(_, let name) = state {
+                        print("another build made it: its '\(name)' is not this program's")
+                    }
                 }
             }
             if !isCurrent { throw ExitCode(1) }

@@ -180,8 +180,6 @@ struct Database: Sendable {
     private func migrate() async throws(TaskError) {
         switch try await Migrations.state(of: queue.watch) {
         case .current: return
-        case .newer(let version):
-            throw .schema("version \(version) is newer than this program")
         case .older(let version):
             let others = try await queue.pulses().count
             guard mayMigrate || others == 0 else {
@@ -190,7 +188,8 @@ struct Database: Sendable {
                         + "'sandboxd db migrate', or serve --migrate)"
                 )
             }
-        case .absent: break
+        // It refuses what it cannot bring up to date.
+        case .absent, .newer, .different: break
         }
         let applied = try await Migrations.migrate(queue.watch)
         for name in applied { logger.notice("migrated the database: \(name)") }

@@ -37,16 +37,16 @@ extension EngineInfo {
 
     /// Decides who meters; throws when an engine must not be used, with the reason and the mend.
     ///
-    /// `cgroupVersion` is the host's, as the daemon uses it. Whatever the engine says, the
-    /// read-back looks at each container.
+    /// `cgroupVersion` is the host's, as the daemon uses it, and `user` the daemon's. Whatever the
+    /// engine says, the read-back looks at each container.
     func metering(
         cgroupVersion: Int,
-        allowsRootful: Bool = false
+        allowsRootful: Bool = false,
+        user: UInt32 = getuid()
     ) throws(SpawnError) -> Metering {
         func refusal(_ why: String) -> SpawnError {
             .engine(step: "docker probe", reason: "\(engine) is not used: \(why)")
         }
-        let user = getuid()
         if isRootful {
             guard allowsRootful else {
                 throw refusal(

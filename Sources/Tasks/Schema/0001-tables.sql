@@ -7,9 +7,11 @@
 -- by the day.
 CREATE SCHEMA IF NOT EXISTS sandboxd;
 
+-- sha256 is the file's, in hex: a program whose file is another one leaves the database alone.
 CREATE TABLE sandboxd.schema_migrations (
     version int PRIMARY KEY,
     name text NOT NULL,
+    sha256 text NOT NULL,
     applied_at timestamptz NOT NULL DEFAULT now()
 );
 

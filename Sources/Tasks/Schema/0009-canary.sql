@@ -125,11 +125,18 @@ END
 $$;
 
 -- Waits for who sets a percentage, or moves tasks by it, until the end of the transaction: so that none is
--- moved by a percentage that is no more. Who needs it takes it before any row.
-CREATE FUNCTION sandboxd.hold_canaries() RETURNS void
+-- moved by a percentage that is no more. Who needs it takes it before any row. Without p_waits it answers
+-- at once whether it was to be had.
+CREATE FUNCTION sandboxd.hold_canaries(p_waits boolean DEFAULT true) RETURNS boolean
 LANGUAGE plpgsql AS $$
+DECLARE
+    v_key CONSTANT bigint := hashtextextended('sandboxd.canaries', 0);
 BEGIN
-    PERFORM pg_advisory_xact_lock(hashtextextended('sandboxd.canaries', 0));
+    IF NOT p_waits THEN
+        RETURN pg_try_advisory_xact_lock(v_key);
+    END IF;
+    PERFORM pg_advisory_xact_lock(v_key);
+    RETURN true;
 END
 $$;
 
@@ -182,7 +189,7 @@ DECLARE
 BEGIN
     moved := 0;
     is_left := (SELECT c.moves FROM sandboxd.control c WHERE c.one);
-    is_busy := is_left AND NOT pg_try_advisory_xact_lock(hashtextextended('sandboxd.canaries', 0));
+    is_busy := is_left AND NOT sandboxd.hold_canaries(p_waits => false);
     IF is_busy THEN
         RETURN NEXT;
         RETURN;

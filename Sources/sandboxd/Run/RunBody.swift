@@ -9,15 +9,7 @@ enum RunBody {
         _ options: RunCommand,
         input fixed: [UInt8]? = nil
     ) throws(ClientError) -> JSONValue {
-        let input = RunInput(
-            arguments: options.command,
-            environment: options.environment,
-            files: options.files,
-            timeout: options.timeout,
-            memory: options.memory
-        )
-        var body = try input.members()
-        body["profile"] = .string(options.profile)
+        var body = try options.job.members(options.command)
         body["artifacts"] = .bool(options.out != nil || options.json)
         if let fixed {
             body["stdin_base64"] = .string(Base64.encode(fixed))
@@ -25,13 +17,6 @@ enum RunBody {
             body["stdin_stream"] = .bool(true)
         }
         if options.explain { body["explain"] = .string("denied") }
-        if let engine = options.engine { body["engine"] = .string(engine) }
-        if !options.allowed.isEmpty {
-            body["allow"] = .array(options.allowed.map(JSONValue.string))
-        }
-        if !options.secrets.isEmpty {
-            body["secrets"] = .array(options.secrets.map(SecretOption.member))
-        }
         if let budget = options.budget { body["budget"] = .string(budget) }
         if let key = options.key { body["key"] = .string(key) }
         return .object(body)

@@ -19,20 +19,10 @@ struct RunCommand: ParsableCommand {
             """
     )
 
-    @Option(help: ArgumentHelp("What the command may do.", valueName: "name"))
-    var profile = "code"
+    @OptionGroup var job: JobOptions
 
     @Flag(help: "Give this command's standard input to the sandboxed one.")
     var stdin = false
-
-    @Option(
-        name: .customLong("file"),
-        help: ArgumentHelp(
-            "Put a file into the workspace, under its own name or as DST.",
-            valueName: "src[:dst]"
-        )
-    )
-    var files: [String] = []
 
     @Option(
         help: ArgumentHelp(
@@ -41,47 +31,6 @@ struct RunCommand: ParsableCommand {
         )
     )
     var out: String?
-
-    @Option(name: .customLong("env"), help: ArgumentHelp("Set a variable.", valueName: "k=v"))
-    var environment: [String] = []
-
-    @Option(
-        help: ArgumentHelp("Seconds until the run is ended; at most the profile's.", valueName: "s")
-    )
-    var timeout: Double?
-
-    @Option(help: ArgumentHelp("Memory cap, like 256M; at most the profile's.", valueName: "size"))
-    var memory: String?
-
-    @Option(
-        help: ArgumentHelp(
-            "What makes the sandbox: native or docker. Default: the profile's choice.",
-            valueName: "name"
-        )
-    )
-    var engine: String?
-
-    @Option(
-        name: .customLong("allow"),
-        help: ArgumentHelp(
-            "A host and port that the run may reach, like example.com:443 or '*.example.com:443'; "
-                + "can be repeated. The profile says what may be asked for.",
-            valueName: "host:port"
-        )
-    )
-    var allowed: [String] = []
-
-    @Option(
-        name: .customLong("secret"),
-        help: ArgumentHelp(
-            "A secret of the daemon's: NAME as the file .secrets/NAME; NAME=HOST:PORT/HEADER in that "
-                + "header of plain requests to there, unseen by the sandbox, and with "
-                + "NAME=https://HOST:PORT/HEADER the proxy sends those on over TLS. Can be "
-                + "repeated. The profile says what may be asked for.",
-            valueName: "name"
-        )
-    )
-    var secrets: [String] = []
 
     @Option(help: ArgumentHelp("The budget that pays. Default: default.", valueName: "name"))
     var budget: String?
@@ -118,7 +67,7 @@ struct RunCommand: ParsableCommand {
             guard !command.isEmpty else {
                 throw ClientError.usage("say what to run: sandboxd run [options] -- command")
             }
-            let side = try canary.side(profile: profile, DaemonAPI(socket: socket))
+            let side = try canary.side(profile: job.profile, DaemonAPI(socket: socket))
             if side == .host { throw ExitCode(try HostSession(self).run()) }
             Terminal.keepClosed()
             // The daemon's end of the connection may close first; the read says so. Only now: a

@@ -71,15 +71,15 @@ struct RunSession {
             )
         }
         var other = options
-        other.engine = engine
+        other.job.engine = engine
         other.key = nil
         return try Shadow(
             Shadow.Plan(
                 body: try RunBody.make(other),
-                profile: options.profile,
+                profile: options.job.profile,
                 taskID: options.canary.taskID,
                 places: .init(
-                    counted: "by " + (options.engine ?? "the usual engine"),
+                    counted: "by " + (options.job.engine ?? "the usual engine"),
                     shadow: "by " + engine
                 ),
                 withArtifacts: true,

@@ -34,7 +34,13 @@ enum Host {
 
     /// How many tests may run side by side. A container engine does little at once, and what its
     /// containers wait for each other would count as their time; so it is on a machine that is emulated.
-    static let sideBySide = engineSocket != nil ? 3 : slowness > 1 ? 4 : Int.max
+    static let sideBySide =
+        switch (isContainer: engineSocket != nil, isSlow: slowness > 1) {
+        case (false, false): Int.max
+        case (false, true): 4
+        case (true, false): 3
+        case (true, true): 1
+        }
 
     /// By how much a machine that is emulated takes longer: what has a fixed time gets that much.
     static let slowness = variable("SANDBOXD_TEST_SLOWNESS").flatMap { Int($0) } ?? 1
@@ -42,7 +48,7 @@ enum Host {
     /// A time limit, in minutes. It counts a test's wait for its turn, which is long where few run side
     /// by side.
     static func minutes(_ count: Int) -> TimeLimitTrait.Duration {
-        .minutes(count * slowness * (sideBySide == .max ? 1 : 6))
+        .minutes(count * slowness * (sideBySide == .max ? 1 : sideBySide == 1 ? 20 : 6))
     }
 
     static let isRoot = geteuid() == 0

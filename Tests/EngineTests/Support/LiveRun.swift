@@ -63,8 +63,14 @@ final class LiveRun {
     /// Waits until standard output holds `text`.
     func waits(for text: String) throws {
         while !String(decoding: output["stdout"] ?? [], as: UTF8.self).contains(text) {
-            try #require(try next()?["result"] == nil, "it ended before it said '\(text)'")
+            let result = try next()?["result"]
+            try #require(result == nil, "it ended before it said '\(text)': \(Self.how(result))")
         }
+    }
+
+    private static func how(_ result: JSON?) -> String {
+        ["verdict", "evidence"].map { "\($0) \(String(describing: result?[$0]))" }
+            .joined(separator: ", ")
     }
 
     /// Hears the rest, and answers the result.

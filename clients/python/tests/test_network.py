@@ -74,8 +74,9 @@ def test_places_and_secrets(
     places = {place.place: place for place in result.network}
     reached, denied = places[f"site.test:{site}"], places[f"a.ask.test:{site}"]
     assert reached.allowed and reached.rule == f"site.test:{site}" and reached.count == 1
-    assert reached.received_bytes > 0 and reached.reason is None
+    assert reached.received_bytes > 0 and reached.reason is None and reached.cause is None
     assert not denied.allowed and denied.reason and denied.rule is None
+    assert denied.cause == "no_rule"
     assert result.usage.egress_bytes > 0
 
     header = Secret("token", "X-Token", f"a.ask.test:{site}")

@@ -28,7 +28,7 @@ struct HostSession {
         let shadow = try Shadow(
             Shadow.Plan(
                 body: try RunBody.make(other, input: input),
-                profile: options.profile,
+                profile: options.job.profile,
                 taskID: options.canary.taskID,
                 places: .init(counted: "on the host", shadow: "in the sandbox"),
                 withArtifacts: options.out != nil,

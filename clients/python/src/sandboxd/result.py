@@ -54,6 +54,9 @@ class Reached:
     rule: str | None
     #: Why it was not allowed.
     reason: str | None
+    #: The kind of that reason: no_rule (a rule of the profile would help), address, malformed,
+    #: unresolved, unconnected, insecure, late, echo, exhausted, crowded.
+    cause: str | None
     count: int
     sent_bytes: int
     received_bytes: int
@@ -176,6 +179,7 @@ def _reached(fields: Fields) -> Reached:
         allowed=fields.flag("allowed"),
         rule=fields.optional_text("rule"),
         reason=fields.optional_text("reason"),
+        cause=fields.optional_text("cause"),
         count=fields.whole("count"),
         sent_bytes=fields.whole("sent_bytes"),
         received_bytes=fields.whole("received_bytes"),
