@@ -31,4 +31,14 @@ struct Sandboxd: ParsableCommand {
             ),
         ]
     )
+
+    /// To learn what all the commands are takes a millisecond, and `run` starts for every job: it is
+    /// read by itself. What it does not take, a wrong option or --help, all of them answer.
+    static func main() {
+        let arguments = Array(CommandLine.arguments.dropFirst())
+        guard arguments.first == "run",
+            var command = try? RunCommand.parseAsRoot(Array(arguments.dropFirst()))
+        else { return main(arguments) }
+        do { try command.run() } catch { RunCommand.exit(withError: error) }
+    }
 }

@@ -7,6 +7,8 @@ internal import Glibc
 struct RunCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "run",
+        // Read by itself (Main.swift), it looks for no completion script to be written.
+        _superCommandName: "sandboxd",
         abstract: "Runs a command in a sandbox made for it, and destroys the sandbox.",
         usage: "sandboxd run [options] -- command [argument ...]",
         discussion: """
@@ -73,7 +75,8 @@ struct RunCommand: ParsableCommand {
             // The daemon's end of the connection may close first; the read says so. Only now: a
             // command on this host has its signals as they were.
             signal(SIGPIPE, SIG_IGN)
-            throw ExitCode(try RunSession(self).run())
+            // All output is written. For a status that is thrown the library prepares its help.
+            Glibc.exit(try RunSession(self).run())
         } catch let error as ClientError {
             Terminal.say("sandboxd: \(error)")
             throw ExitCode(125)
