@@ -134,6 +134,12 @@ struct Invocation: Sendable, CustomTestStringConvertible {
             exitCode: 64,
             says: "--nosuch"
         ),
+        Invocation(
+            fact: "who gives a wrong option hears where all of them are",
+            arguments: ["--nosuch", "--", "true"],
+            exitCode: 64,
+            says: "See 'sandboxd run --help'"
+        ),
     ]
 }
 
