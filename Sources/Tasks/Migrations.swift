@@ -76,7 +76,16 @@ package enum Migrations {
     /// One transaction under a lock: of several that migrate at once, one does it and the others
     /// find nothing to do. Refuses a newer schema, and another build's.
     package static func migrate(_ client: Client) async throws(TaskError) -> [String] {
-        switch try await state(of: client) {
+        try check(try await state(of: client))
+        let applied = try await apply(client)
+        // Another build may have been faster while this one waited for the lock.
+        try check(try await state(of: client))
+        return applied
+    }
+
+    /// Refuses what this program cannot bring up to date.
+    private static func check(_ state: State) throws(TaskError) {
+        switch state {
         case .absent, .older, .current: break
         case .newer(let version):
             throw .schema(
@@ -89,6 +98,10 @@ package enum Migrations {
                     + "run 'sandboxd db migrate'"
             )
         }
+    }
+
+    /// Applies what is not there yet, whoever made the rest.
+    private static func apply(_ client: Client) async throws(TaskError) -> [String] {
         // The lock is taken first; what another has applied meanwhile is found applied.
         let steps = all.map { step($0) }.joined(separator: "\n")
         do throws(PostgresError) {

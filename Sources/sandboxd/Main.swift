@@ -32,8 +32,8 @@ struct Sandboxd: ParsableCommand {
         ]
     )
 
-    /// To learn what all the commands are takes a millisecond, and `run` starts for every job: it is
-    /// read by itself. What it does not take, a wrong option or --help, all of them answer.
+    /// To learn what all the commands are takes a part of a millisecond, and `run` starts for every
+    /// job: it is read by itself. What it does not take, a wrong option or --help, all of them answer.
     static func main() {
         let arguments = Array(CommandLine.arguments.dropFirst())
         guard arguments.first == "run",

@@ -93,6 +93,32 @@ import Testing
         }
     }
 
+    @Test("another build that migrates first, while this one waits for it, is found out")
+    func overtaken() async throws {
+        try await TaskDatabase.with(isMigrated: false) { database in
+            try await database.withConnection { other in
+                let key = "(hashtextextended('sandboxd.migrate', 0))"
+                _ = try await other.rows("SELECT pg_advisory_lock\(key)")
+                async let refusal = #expect(throws: TaskError.self) {
+                    try await database.withClient { try await Migrations.migrate($0) }
+                }
+                try await database.run(HeldRows.somebodyWaits)
+                for migration in Migrations.all {
+                    try await other.script(
+                        """
+                        \(migration.sql);
+                        INSERT INTO sandboxd.schema_migrations (version, name, sha256)
+                        VALUES (\(migration.version), '\(migration.name)', 'x')
+                        """,
+                        deadline: .seconds(20)
+                    )
+                }
+                _ = try await other.rows("SELECT pg_advisory_unlock\(key)")
+                #expect("\(try #require(await refusal))".contains("'\(Migrations.all[0].name)'"))
+            }
+        }
+    }
+
     @Test("what is put aside, as the refusal says, makes room for a new schema")
     func aside() async throws {
         try await TaskDatabase.with { database in
