@@ -109,7 +109,8 @@ struct ContainerPartTests {
             process.executableURL = URL(filePath: program)
             process.arguments = ["-c", script, parent + "/a/control"]
             try process.run()
-            defer { process.terminate() }
+            // Python may have inherited a mask that keeps SIGTERM from it.
+            defer { kill(process.processIdentifier, SIGKILL) }
             var number: Int32 = -1
             for _ in 0..<2000 where number < 0 {
                 number = clx_channel_accept(directory.socket.number, 65_536)
