@@ -36,7 +36,7 @@ extension TaskQueue {
     )
     private static let countStatement = Statement(
         "count_canary",
-        "SELECT sandboxd.count_canary($1, $2::int, $3::int, $4::jsonb)"
+        "SELECT sandboxd.count_canary($1, $2::int, $3::int, $4::jsonb, $5::float8)"
     )
     private static let noteStatement = Statement(
         "note_comparison",
@@ -118,14 +118,16 @@ extension TaskQueue {
         }
     }
 
-    /// Takes note of runs in sandboxes. `verdicts` is JSON: how many failed with which.
+    /// Takes note of runs in sandboxes. `verdicts` is JSON: how many failed with which; `age` is how
+    /// many milliseconds ago the first of them began.
     package func countCanary(
         _ profile: String,
         runs: Int,
         failed: Int,
-        verdicts: String
+        verdicts: String,
+        age: Double = 0
     ) async throws(TaskError) {
-        let parameters = [profile, String(runs), String(failed), verdicts]
+        let parameters = [profile, String(runs), String(failed), verdicts, String(age)]
         _ = try await ask(watch, Self.countStatement, parameters)
     }
 

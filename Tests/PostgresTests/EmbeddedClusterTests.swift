@@ -189,6 +189,31 @@ struct EmbeddedClusterTests {
         }
     }
 
+    /// `initdb` starts its servers by a shell, which is not yet in the directory that it writes to.
+    @Test("what a killed initdb had just started writes nothing into the next one's directory")
+    func strayOfInitdb() async throws {
+        try await Embedded.withDirectory { directory in
+            let unfinished = directory + "/data.new"
+            let script = #"while mkdir -p "$PGDATA/base"; do : >"$PGDATA/base/$((n += 1))"; done"#
+            var stray: pid_t = 0
+            let error = ArgumentVector.with(["sh", "-c", script]) { arguments in
+                ArgumentVector.with(["PGDATA=" + unfinished]) {
+                    posix_spawn(&stray, "/bin/sh", nil, nil, arguments, $0)
+                }
+            }
+            try #require(error == 0)
+            defer {
+                kill(stray, SIGKILL)
+                waitpid(stray, nil, 0)
+            }
+            #expect(Embedded.waits(upTo: 5) { access(unfinished + "/base/100", F_OK) == 0 })
+            try await Embedded.withCluster(in: directory) { _, target in
+                try await expectAnswer(target)
+            }
+            #expect(waitpid(stray, nil, WNOHANG) == stray)
+        }
+    }
+
     @Test("two cannot have one directory")
     func inUse() async throws {
         try await Embedded.withDirectory { directory in

@@ -56,13 +56,16 @@ struct TaskShadowTests {
         )
     }
 
-    /// Completes all that is leased.
-    private static func complete(_ connection: Connection) async throws {
+    /// Completes all that is leased, each with the output that the expression says.
+    private static func complete(
+        _ connection: Connection,
+        output: String = "'same'"
+    ) async throws {
         _ = try await connection.rows(
             """
             SELECT sandboxd.complete(array_agg(task_id), array_agg(fence), array_agg('ok'::text),
                 array_agg(0), array_agg(1), array_agg(1), array_agg(10), array_agg(0),
-                array_agg('{"stdout_sha256": "same", "stdout_bytes": 4}'::text))
+                array_agg(json_build_object('stdout_sha256', \(output), 'stdout_bytes', 4)::text))
             FROM sandboxd.task_leases
             """
         )
@@ -97,6 +100,28 @@ struct TaskShadowTests {
                 """
             )
             #expect(told == "cancel")
+        }
+    }
+
+    @Test("a shadow that began before the canary was set does not count, and one after it does")
+    func beganBefore() async throws {
+        try await Self.with(tasks: 2) { connection in
+            let set = """
+                SELECT sandboxd.set_canary('code',
+                    '{"percent": 0.01, "bound_percent": 20, "bound_runs": 1}')
+                """
+            for (isLate, trips) in [(false, "0"), (true, "1")] {
+                if isLate { try await Self.run(connection, set) }
+                try await Self.run(
+                    connection,
+                    "SELECT * FROM sandboxd.lease(1, 1); SELECT * FROM sandboxd.lease(2, 1);"
+                )
+                if !isLate { try await Self.run(connection, set) }
+                try await Self.complete(connection, output: "task_id")
+                #expect(try await connection.value(Self.compare) == "1")
+                let tripped = "SELECT count(*) AS value FROM sandboxd.check_canaries()"
+                #expect(try await connection.value(tripped) == trips)
+            }
         }
     }
 

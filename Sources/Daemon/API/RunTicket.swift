@@ -30,7 +30,7 @@ final class RunTicket: Sendable {
             }
             // Only after the settlement does the caller hear the end. What was never begun has none.
             do {
-                await runs.ledger?.settle(try await booking.value, result, admitted.request.policy)
+                await runs.ledger?.settle(try await booking.value, result, admitted)
                 await runs.finished(admitted, result)
             } catch {
                 await runs.forget(admitted)

@@ -14,6 +14,8 @@ actor RunService {
         let request: RunRequest
         let sandbox: Sandbox
         let lease: ImageLease
+        /// When it was let in.
+        let at = Instant.now
     }
 
     nonisolated let catalogue: Catalogue

@@ -45,9 +45,10 @@ struct Ledger: Sendable {
     }
 
     /// Settles it; comes back when the database has it.
-    func settle(_ key: LeaseKey, _ result: RunResult, _ policy: Policy) async {
+    func settle(_ key: LeaseKey, _ result: RunResult, _ admitted: RunService.Admitted) async {
+        let policy = admitted.request.policy
         let completion = Completion(key, result, policy, outputLimit: Self.outputLimit)
-        await tally.add(profile: policy.name, verdict: completion.verdict)
+        await tally.add(profile: policy.name, verdict: completion.verdict, began: admitted.at)
         _ = await worker.settle(completion)
         records.end(key)
     }

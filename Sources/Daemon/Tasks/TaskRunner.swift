@@ -160,7 +160,8 @@ actor TaskRunner {
             let isSnoozed = isStopping && result.verdict == .cancelled
             await settle(
                 Completion(lease.key, result, policy, isSnoozed: isSnoozed),
-                of: lease.profile
+                of: lease.profile,
+                began: admitted.at
             )
             records.end(lease.key)
             await runs.finished(admitted, result)
@@ -204,12 +205,17 @@ actor TaskRunner {
                 charge: Charge(),
                 report: JSONAnswer.text(report)
             ),
-            of: lease.profile
+            of: lease.profile,
+            began: .now
         )
     }
 
-    private func settle(_ completion: Completion, of profile: String) async {
-        await tally.add(profile: profile, verdict: completion.verdict)
+    private func settle(
+        _ completion: Completion,
+        of profile: String,
+        began: Instant
+    ) async {
+        await tally.add(profile: profile, verdict: completion.verdict, began: began)
         if case .fencedOff = await worker.settle(completion) {
             logger.notice("attempt \(completion.key) was fenced off: its task is somebody else's")
         }

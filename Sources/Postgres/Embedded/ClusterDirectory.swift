@@ -32,6 +32,8 @@ struct ClusterDirectory {
     var unfinished: String { path + "/data.new" }
     /// The argument by which an `initdb` of this directory is known.
     var makingArgument: String { "--pgdata=\(unfinished)" }
+    /// What `initdb` puts into the environment of the programs that it starts.
+    var makingVariable: String { "PGDATA=\(unfinished)" }
     /// Whether `initdb` has to be run.
     var isEmpty: Bool { version == nil }
 

@@ -113,12 +113,7 @@ package actor EmbeddedCluster {
     // MARK: Steps
 
     private func clear(_ directory: ClusterDirectory) async throws(ClusterError) {
-        let leftovers = Leftovers(
-            of: [directory.data, directory.unfinished],
-            orWith: directory.makingArgument,
-            on: loop
-        )
-        try await leftovers.end()
+        try await Leftovers(of: directory, on: loop).end()
         try directory.disarmPidFile()
     }
 

@@ -7,21 +7,23 @@ internal import SystemPackage
 
 /// Processes of a server whose daemon, or whose postmaster, was killed.
 ///
-/// They are known by what they are and where: a server works in its data directory, and what makes
-/// the directory has it among its arguments. No number in a file is believed, for numbers are given
-/// out again.
+/// They are known by what they are and where: a server works in its data directory; what makes the
+/// directory has it among its arguments, and what that starts, a shell too, has it in its environment
+/// from the first. No number in a file is believed, for numbers are given out again.
 struct Leftovers {
     private static let politeLimit = Duration.seconds(2)
     private static let killLimit = Duration.seconds(5)
 
     private let directories: Set<String>
     private let argument: String
+    private let variable: String
     private let loop: EventLoop
 
-    /// Those that work in one of `directories`, and those with exactly `argument`.
-    init(of directories: [String], orWith argument: String, on loop: EventLoop) {
-        self.directories = Set(directories.map(Self.real))
-        self.argument = argument
+    /// Those of one of the server's directory.
+    init(of directory: ClusterDirectory, on loop: EventLoop) {
+        directories = Set([directory.data, directory.unfinished].map(Self.real))
+        argument = directory.makingArgument
+        variable = directory.makingVariable
         self.loop = loop
     }
 
@@ -31,7 +33,9 @@ struct Leftovers {
     /// the next server recovers from its write-ahead log.
     func end(isolation: isolated (any Actor)? = #isolation) async throws(ClusterError) {
         for (signal, limit) in [(SIGQUIT, Self.politeLimit), (SIGKILL, Self.killLimit)] {
-            let found = find()
+            var found = find()
+            // Once more: one that is just being executed shows nothing of itself.
+            if found.isEmpty { found = find() }
             if found.isEmpty { return }
             for process in found { _ = clx_pidfd_kill(process.descriptor.number, signal) }
             await DeathWatch.wait(for: found.map(\.descriptor), upTo: limit, on: loop)
@@ -58,7 +62,9 @@ struct Leftovers {
 
     private func isOurs(_ pid: pid_t) -> Bool {
         guard let program = Self.link("/proc/\(pid)/exe"), pid != getpid() else { return false }
-        if program.hasSuffix("/initdb") { return isMakingOurs(pid) }
+        if Self.list("/proc/\(pid)/environ", has: variable) { return true }
+        // A killed `initdb` removes what it made, which by then may be somebody else's.
+        if program.hasSuffix("/initdb") { return Self.list("/proc/\(pid)/cmdline", has: argument) }
         guard let place = Self.link("/proc/\(pid)/cwd"), directories.contains(place) else {
             return false
         }
@@ -66,11 +72,10 @@ struct Leftovers {
         return program.hasSuffix("/postgres") || program.hasSuffix("/postgres (deleted)")
     }
 
-    /// A killed `initdb` removes what it made, which by then may be somebody else's.
-    private func isMakingOurs(_ pid: pid_t) -> Bool {
-        // It may be gone by now.
-        guard let line = try? KernelFile.bytes("/proc/\(pid)/cmdline") else { return false }
-        return line.split(separator: 0).contains { $0.elementsEqual(argument.utf8) }
+    /// Of words that end with NUL each; false when the process is gone by now.
+    private static func list(_ file: String, has word: String) -> Bool {
+        guard let words = try? KernelFile.bytes(file) else { return false }
+        return words.split(separator: 0).contains { $0.elementsEqual(word.utf8) }
     }
 
     /// As the kernel names it, for it may be a link to another disk.

@@ -40,6 +40,7 @@ CREATE TABLE sandboxd.canary_moves (
 -- Runs in sandboxes, of profiles with a canary, as each daemon counts them every few seconds.
 CREATE TABLE sandboxd.canary_counts (
     profile text NOT NULL,
+    -- When the first of them began: what began before a canary was set says nothing of how it is now.
     at timestamptz NOT NULL DEFAULT clock_timestamp(),
     runs int NOT NULL CHECK (runs > 0),
     failed int NOT NULL,
@@ -52,6 +53,7 @@ CREATE INDEX canary_counts_at ON sandboxd.canary_counts (profile, at);
 CREATE TABLE sandboxd.comparisons (
     comparison_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     profile text NOT NULL,
+    -- When the one in the sandbox began, where that is known.
     at timestamptz NOT NULL DEFAULT clock_timestamp(),
     task_key text,
     counted_place text NOT NULL,
@@ -309,12 +311,14 @@ BEGIN
 END
 $$;
 
--- Takes note of runs in sandboxes: how many of which profile, and how many of them failed by which
--- verdicts. What is of a profile without a canary is passed over.
-CREATE FUNCTION sandboxd.count_canary(p_profile text, p_runs int, p_failed int, p_verdicts jsonb)
-RETURNS void LANGUAGE sql AS $$
-    INSERT INTO sandboxd.canary_counts (profile, runs, failed, verdicts)
-    SELECT c.profile, p_runs, p_failed, p_verdicts FROM sandboxd.canaries c WHERE c.profile = p_profile
+-- Takes note of runs in sandboxes: how many of which profile, how many of them failed by which verdicts,
+-- and how long ago the first of them began. What is of a profile without a canary is passed over.
+CREATE FUNCTION sandboxd.count_canary(
+    p_profile text, p_runs int, p_failed int, p_verdicts jsonb, p_age_ms float8 DEFAULT 0
+) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO sandboxd.canary_counts (profile, at, runs, failed, verdicts)
+    SELECT c.profile, clock_timestamp() - make_interval(secs => p_age_ms / 1000), p_runs, p_failed, p_verdicts
+    FROM sandboxd.canaries c WHERE c.profile = p_profile
 $$;
 
 -- What went wrong of the last p_runs in sandboxes, or of all, since a moment, and of how many.
@@ -568,9 +572,12 @@ AS $$
         SELECT e.*, sandboxd.observed(e.task_id) AS host, sandboxd.observed(e.shadow_id) AS sandbox
         FROM ended e
     ), kept AS (
-        INSERT INTO sandboxd.comparisons (profile, task_key, counted_place, shadow_place, counted, shadow,
-            differences)
-        SELECT t.profile, coalesce(k.key, t.task_id::text), 'on the host', 'in the sandbox', s.host,
+        INSERT INTO sandboxd.comparisons (profile, at, task_key, counted_place, shadow_place, counted,
+            shadow, differences)
+        SELECT t.profile, (
+                SELECT a.leased_at FROM sandboxd.task_attempts a WHERE a.task_id = s.shadow_id
+                ORDER BY a.fence DESC LIMIT 1
+            ), coalesce(k.key, t.task_id::text), 'on the host', 'in the sandbox', s.host,
             s.sandbox, sandboxd.differences(s.host, s.sandbox)
         FROM seen s JOIN sandboxd.tasks t ON t.task_id = s.task_id
         JOIN sandboxd.lanes l ON l.lane = t.lane AND l.pool = 'host'
