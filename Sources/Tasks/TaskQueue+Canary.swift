@@ -35,8 +35,8 @@ extension TaskQueue {
         """
     )
     private static let countStatement = Statement(
-        "count_canary",
-        "SELECT sandboxd.count_canary($1, $2::int, $3::int, $4::jsonb, $5::float8)"
+        "count_canaries",
+        "SELECT sandboxd.count_canaries($1::text[], $2::text[], $3::int[], $4::float8[])"
     )
     private static let noteStatement = Statement(
         "note_comparison",
@@ -70,6 +70,19 @@ extension TaskQueue {
         package let profile: String
         /// A sentence.
         package let why: String
+    }
+
+    /// Runs of one profile in sandboxes that ended with the same verdict.
+    package struct Endings: Sendable {
+        package let profile: String
+        package let verdict: String
+        package let runs: Int
+        /// How many milliseconds ago the first of them began.
+        package let age: Double
+
+        package init(profile: String, verdict: String, runs: Int, age: Double) {
+            (self.profile, self.verdict, self.runs, self.age) = (profile, verdict, runs, age)
+        }
     }
 
     /// One profile's canary, JSON; nil when there is no such profile.
@@ -118,16 +131,13 @@ extension TaskQueue {
         }
     }
 
-    /// Takes note of runs in sandboxes. `verdicts` is JSON: how many failed with which; `age` is how
-    /// many milliseconds ago the first of them began.
-    package func countCanary(
-        _ profile: String,
-        runs: Int,
-        failed: Int,
-        verdicts: String,
-        age: Double = 0
-    ) async throws(TaskError) {
-        let parameters = [profile, String(runs), String(failed), verdicts, String(age)]
+    /// Takes note of runs in sandboxes.
+    package func count(_ endings: [Endings]) async throws(TaskError) {
+        let parameters = [
+            ArrayLiteral.text(endings.map(\.profile)), ArrayLiteral.text(endings.map(\.verdict)),
+            ArrayLiteral.integers(endings.map(\.runs)),
+            ArrayLiteral.text(endings.map { String($0.age) }),
+        ]
         _ = try await ask(watch, Self.countStatement, parameters)
     }
 

@@ -134,7 +134,7 @@ import Testing
         let name = try #require(Self.name)
         let refusal = FakeAnswers.json(#"{"message":"no space"}"#, status: "500 No")
         let script = FakeAnswers.working(but: "POST", "/images/create") { _ in
-            refusal + [closes ? .close : .hang]
+            refusal + [closes ? .finish : .hang]
         }
         let engine = try FakeEngine(script, bodies: .unread)
         defer { engine.stop() }

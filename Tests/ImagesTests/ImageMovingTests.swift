@@ -143,7 +143,7 @@ import Testing
             let lock = try workshop.store.lockForBuilding {}
             _ = try workshop.store.sweep(isTrial: false)
             #expect(try workshop.storeListing().contains(".building-1"))
-            extendLifetime(lock)
+            lock.unlock()
         }
         _ = try workshop.store.sweep(isTrial: false)
         #expect(try !workshop.storeListing().contains(".building-1"))

@@ -156,32 +156,45 @@ import Testing
         var limits = Connection.Limits()
         limits.statements = 2
         try await Database.withConnection(limits: limits) { connection in
-            async let one = connection.query(.sleep, ["0.2"], deadline: .seconds(10))
-            async let two = connection.query(.sleep, ["0"], deadline: .seconds(10))
-            async let three = connection.query(.sleep, ["0"], deadline: .seconds(10))
-            var refused = 0
-            do { _ = try await one } catch PostgresError.full(limit: 2) { refused += 1 }
-            do { _ = try await two } catch PostgresError.full(limit: 2) { refused += 1 }
-            do { _ = try await three } catch PostgresError.full(limit: 2) { refused += 1 }
-            #expect(refused == 1)
-            _ = try await connection.query(.one, deadline: .seconds(10))
+            try await Database.withConnection { other in
+                let backend = try #require(await connection.backend)
+                _ = try await other.query(.lock, ["3"], deadline: .seconds(10))
+                async let one = connection.query(.lock, ["3"], deadline: .seconds(30))
+                try await Database.waitUntilLocked(backend)
+                // Of these two, the first to be asked waits behind that one.
+                let failures = try await withThrowingTaskGroup(of: PostgresError?.self) { group in
+                    for _ in 1...2 {
+                        group.addTask {
+                            await Database.failure { () async throws(PostgresError) in
+                                try await connection.query(.one, deadline: .seconds(30))
+                            }
+                        }
+                    }
+                    let first = try await group.next()
+                    _ = try await other.query(.unlock, ["3"], deadline: .seconds(10))
+                    return [first, try await group.next()]
+                }
+                #expect(failures == [.full(limit: 2), .some(nil)])
+                _ = try await one
+                _ = try await connection.query(.one, deadline: .seconds(10))
+            }
         }
     }
 
     @Test("a statement past its deadline closes the connection, and its neighbours are lost")
     func late() async throws {
         try await Database.withConnection { connection in
-            async let slow = Database.failure { () async throws(PostgresError) in
-                try await connection.query(.sleep, ["30"], deadline: .milliseconds(200))
-            }
-            async let behind = Database.failure { () async throws(PostgresError) in
+            let backend = try #require(await connection.backend)
+            async let first = Database.failure { () async throws(PostgresError) in
                 try await connection.query(.sleep, ["30.5"], deadline: .seconds(20))
             }
-            #expect(
-                await slow == .late(doing: "the statement sleep", after: .milliseconds(200))
-            )
-            guard case .lost = await behind else {
-                Issue.record("not lost: \(String(describing: await behind))")
+            try await Database.withConnection { try await Database.wait($0, untilBusy: backend) }
+            let slow = await Database.failure { () async throws(PostgresError) in
+                try await connection.query(.sleep, ["30"], deadline: .milliseconds(200))
+            }
+            #expect(slow == .late(doing: "the statement sleep", after: .milliseconds(200)))
+            guard case .lost = await first else {
+                Issue.record("not lost: \(String(describing: await first))")
                 return
             }
             let next = await Database.failure { () async throws(PostgresError) in

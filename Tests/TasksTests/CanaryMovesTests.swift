@@ -77,7 +77,7 @@ struct CanaryMovesTests {
                     #expect(back > 0)
                     try await Self.expectAll(in: "sandbox", connection, queue)
                     // And when it goes wrong, all go back by themselves.
-                    try await queue.countCanary("code", runs: 9, failed: 9, verdicts: "{}")
+                    try await queue.count([.init("code", "exit", 9)])
                     #expect(try await queue.checkCanaries().map(\.profile) == ["code"])
                     try await Self.expectAll(in: "host", connection, queue)
                 }

@@ -169,9 +169,9 @@ struct CanaryTests {
                     #"{"percent": 50, "bound_percent": 20, "bound_runs": 10}"#
                 )
                 // 2 of 10 may fail.
-                try await queue.countCanary("code", runs: 8, failed: 2, verdicts: #"{"exit":2}"#)
+                try await queue.count([.init("code", "exit", 2), .init("code", "ok", 6)])
                 #expect(try await queue.checkCanaries().isEmpty)
-                try await queue.countCanary("code", runs: 1, failed: 1, verdicts: #"{"oom":1}"#)
+                try await queue.count([.init("code", "oom", 1)])
                 let trips = try await queue.checkCanaries()
                 #expect(trips.map(\.profile) == ["code"])
                 #expect(trips.first?.why.contains("3 of the last 9 runs") == true)
@@ -184,14 +184,44 @@ struct CanaryTests {
                 #expect(try await queue.checkCanaries().isEmpty)
                 #expect(try await queue.trippedCanaries().isEmpty)
                 // Old failures are out of the window of ten.
-                try await queue.countCanary("code", runs: 2, failed: 2, verdicts: #"{"exit":2}"#)
-                try await queue.countCanary("code", runs: 9, failed: 0, verdicts: "{}")
-                try await queue.countCanary("code", runs: 1, failed: 1, verdicts: #"{"exit":1}"#)
+                try await queue.count([.init("code", "exit", 2)])
+                try await queue.count([.init("code", "ok", 9)])
+                try await queue.count([.init("code", "exit", 1)])
                 #expect(try await queue.checkCanaries().isEmpty)
                 // A profile without a bound, and one without a canary, are left alone.
                 _ = try await queue.setCanary("big", #"{"percent": 50, "bound_percent": null}"#)
-                try await queue.countCanary("big", runs: 50, failed: 50, verdicts: "{}")
+                try await queue.count([.init("big", "exit", 50), .init("none", "exit", 50)])
                 #expect(try await queue.checkCanaries().isEmpty)
+            }
+        }
+    }
+
+    @Test("the last runs are the last to end, of those that began since the canary was set")
+    func slowFailures() async throws {
+        try await TaskDatabase.with { database in
+            try await database.withQueue { queue in
+                _ = try await queue.setCanary(
+                    "code",
+                    #"{"percent": 50, "bound_percent": 20, "bound_runs": 10}"#
+                )
+                try await database.run(
+                    "UPDATE sandboxd.canaries SET set_at = now() - interval '10 minutes'"
+                )
+                // Told at once, and some of them from before it was set.
+                try await queue.count([
+                    .init("code", "wall", 3, age: 660_000), .init("code", "ok", 90),
+                    .init("code", "wall", 2, age: 120_000),
+                ])
+                #expect(try await queue.checkCanaries().isEmpty)
+                try await queue.count([.init("code", "ok", 7)])
+                // They began long before the ones that ended well.
+                try await queue.count([.init("code", "wall", 3, age: 120_000)])
+                let why = try #require(try await queue.checkCanaries().first?.why)
+                #expect(why.contains("3 of the last 10 runs"), "\(why)")
+                #expect(why.contains("(wall 3)"), "\(why)")
+                // The report tells of all that ended.
+                let report = try #require(try await queue.canaryReport("code", hours: 1))
+                #expect(report.contains(#""runs" : 105, "failed" : 8"#), "\(report)")
             }
         }
     }
@@ -358,5 +388,12 @@ struct CanaryTests {
                 }
             }
         }
+    }
+}
+
+extension TaskQueue.Endings {
+    /// Runs that have ended, and began `age` milliseconds ago.
+    init(_ profile: String, _ verdict: String, _ runs: Int, age: Double = 0) {
+        self.init(profile: profile, verdict: verdict, runs: runs, age: age)
     }
 }

@@ -136,8 +136,11 @@ private struct RunsEnder: Service {
                 // A limit, cancelled as soon as all runs have ended.
                 do { try await Task.sleep(for: Self.patience) } catch { return }
                 await database?.worker.abandon()
+                await runner?.abandon()
             }
             await runs.stop()
+            // A lease that was asked for before may be answered only now, and is given back.
+            await runner?.stopped()
             group.cancelAll()
         }
     }

@@ -14,6 +14,8 @@ actor RunService {
         let request: RunRequest
         let sandbox: Sandbox
         let lease: ImageLease
+        /// Whether it tries another image than the profile's, of which it tells nothing.
+        let isTrial: Bool
         /// When it was let in.
         let at = Instant.now
     }
@@ -157,7 +159,12 @@ actor RunService {
         }
         let sandbox = Sandbox(request, engine: engine, filter: entry.filter, store: store)
         going[request.attempt] = sandbox
-        return Admitted(request: request, sandbox: sandbox, lease: image.lease)
+        return Admitted(
+            request: request,
+            sandbox: sandbox,
+            lease: image.lease,
+            isTrial: spec.image != nil
+        )
     }
 
     /// The engine that a run must have; nil is any of the policy's. A container's own filter refuses

@@ -2,40 +2,50 @@
 internal import Kernel
 internal import Tasks
 
-/// How runs in sandboxes ended, by profile, until the database is told: what a canary's bound goes by.
+/// How runs in sandboxes ended, until the database is told: what a canary's bound goes by.
 ///
 /// It is kept in memory, for an attempt's settlement must not pay for it. What a killed daemon had
-/// counted in its last seconds is lost, and a canary that goes wrong goes wrong again.
+/// counted in its last seconds, or was running, is lost, and a canary that goes wrong goes wrong again.
 actor CanaryTally {
-    /// Runs of a profile that began in the same second.
+    /// What says nothing of the sandbox: it was called off, or the database was away for too long.
+    private static let passedOver: Set = ["snoozed", "cancelled", "lease_lost"]
+
+    /// By how much they are reckoned earlier than they were, in milliseconds: what is told takes a
+    /// moment to arrive, and what began about when a canary was set is not to count for it.
+    private static let margin = 1000.0
+
+    /// Runs that began in the same second and ended in the same way. If a canary was set in that very
+    /// second, none of them counts for it.
     private struct Cohort: Hashable {
         let profile: String
+        let verdict: String
         let second: UInt64
     }
 
-    /// One cohort's, since the database was told.
     private struct Count {
         var runs = 0
-        /// How many failed, by verdict.
-        var failed: [String: Int] = [:]
-        /// When the first of them began.
+        /// When the first of them did.
         var began: Instant
     }
 
+    /// Since the database was told.
     private var counts: [Cohort: Count] = [:]
     /// The canaries that went wrong, as the database said last.
     private(set) var tripped: [TaskQueue.Trip] = []
 
-    /// Takes note of an attempt, by when it began, for a canary goes by those since it was set. What
-    /// says nothing of the sandbox is passed over.
+    /// Takes note of an attempt, by when it began, for a canary goes by those since it was set.
     func add(profile: String, verdict: String, began: Instant) {
-        guard verdict != "snoozed", verdict != "cancelled" else { return }
-        let cohort = Cohort(profile: profile, second: began.nanoseconds / 1_000_000_000)
-        var count = counts[cohort] ?? Count(began: began)
-        count.runs += 1
-        if verdict != "ok" { count.failed[verdict, default: 0] += 1 }
-        count.began = min(count.began, began)
-        counts[cohort] = count
+        guard !Self.passedOver.contains(verdict) else { return }
+        let second = began.nanoseconds / 1_000_000_000
+        let cohort = Cohort(profile: profile, verdict: verdict, second: second)
+        add(Count(runs: 1, began: began), to: cohort)
+    }
+
+    private func add(_ count: Count, to cohort: Cohort) {
+        var sum = counts[cohort] ?? Count(began: count.began)
+        sum.runs += count.runs
+        sum.began = min(sum.began, count.began)
+        counts[cohort] = sum
     }
 
     /// Keeps what the database says of canaries that went wrong, for `status`.
@@ -43,28 +53,19 @@ actor CanaryTally {
 
     /// Tells the database. What it does not take is kept for the next time.
     func flush(to queue: TaskQueue) async throws(TaskError) {
+        guard !counts.isEmpty else { return }
         let told = counts
         counts = [:]
-        var untold = told
-        do throws(TaskError) {
-            for (cohort, count) in told {
-                try await queue.countCanary(
-                    cohort.profile,
-                    runs: count.runs,
-                    failed: count.failed.values.reduce(0, +),
-                    verdicts: JSONAnswer.text(count.failed),
-                    age: Instant.now.milliseconds(since: count.began)
-                )
-                untold[cohort] = nil
-            }
-        } catch {
-            for (cohort, count) in untold {
-                var sum = counts[cohort] ?? Count(began: count.began)
-                sum.runs += count.runs
-                sum.failed.merge(count.failed, uniquingKeysWith: +)
-                sum.began = min(sum.began, count.began)
-                counts[cohort] = sum
-            }
+        let endings = told.map { cohort, count in
+            TaskQueue.Endings(
+                profile: cohort.profile,
+                verdict: cohort.verdict,
+                runs: count.runs,
+                age: Instant.now.milliseconds(since: count.began) + Self.margin
+            )
+        }
+        do throws(TaskError) { try await queue.count(endings) } catch {
+            for (cohort, count) in told { add(count, to: cohort) }
             throw error
         }
     }

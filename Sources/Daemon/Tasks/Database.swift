@@ -143,6 +143,7 @@ struct Database: Sendable {
 
     /// Ends the connections, then the cluster. Only after this does `run` come back.
     func close() async {
+        await worker.abandon()
         for client in [queue.work, queue.beats, queue.watch] { await client.close() }
         await cluster?.stop()
     }

@@ -48,7 +48,13 @@ struct Ledger: Sendable {
     func settle(_ key: LeaseKey, _ result: RunResult, _ admitted: RunService.Admitted) async {
         let policy = admitted.request.policy
         let completion = Completion(key, result, policy, outputLimit: Self.outputLimit)
-        await tally.add(profile: policy.name, verdict: completion.verdict, began: admitted.at)
+        if !admitted.isTrial {
+            await tally.add(
+                profile: policy.name,
+                verdict: completion.verdict,
+                began: admitted.at
+            )
+        }
         _ = await worker.settle(completion)
         records.end(key)
     }

@@ -32,6 +32,10 @@ actor TaskRunner {
     private var saving = MemorySaving(patience: patience)
     /// Of tasks that are leased and not admitted yet, in MiB.
     private var promisedMiB = 0
+    /// Tasks that are leased and not settled yet, and the asking for them.
+    private var inHand = 0
+    private var isAbandoned = false
+    private var whenStopped: [CheckedContinuation<Void, Never>] = []
     /// What runs here, by task.
     private var running: [Int: (attempt: AttemptID, sandbox: Sandbox)] = [:]
     /// What the database was told last.
@@ -57,6 +61,28 @@ actor TaskRunner {
     func stop() {
         isStopping = true
         bell.yield()
+    }
+
+    /// Waits until no task is this node's any more, after a `stop`; or until `abandon`.
+    func stopped() async {
+        guard inHand > 0, !isAbandoned else { return }
+        await withCheckedContinuation { whenStopped.append($0) }
+    }
+
+    /// Has nobody wait any longer for what the database does not answer.
+    func abandon() {
+        isAbandoned = true
+        tellStopped()
+    }
+
+    private func letGo() {
+        inHand -= 1
+        if inHand == 0 { tellStopped() }
+    }
+
+    private func tellStopped() {
+        whenStopped.forEach { $0.resume() }
+        whenStopped = []
     }
 
     /// Leases and runs until the task is cancelled.
@@ -104,6 +130,8 @@ actor TaskRunner {
 
     /// Leases once; whether it is worth doing so again at once.
     private func leaseOnce(into group: inout DiscardingTaskGroup) async -> Bool {
+        inHand += 1
+        defer { letGo() }
         guard runs.disk.look().isOpen, case .registered = await worker.state else { return false }
         let room = await freeMiB
         guard room > 0 else {
@@ -133,6 +161,7 @@ actor TaskRunner {
             lastLane = lease.lane
             saving.took(lease.key.task)
             promisedMiB += lease.memoryMiB
+            inHand += 1
             group.addTask { await self.perform(lease) }
         }
         return leases.count == Self.batch
@@ -147,6 +176,7 @@ actor TaskRunner {
 
     /// One leased task, from its spec to its settlement.
     private func perform(_ lease: Lease) async {
+        defer { letGo() }
         do {
             let admitted = try await admit(lease)
             let policy = admitted.request.policy

@@ -28,4 +28,11 @@ extension Descriptor {
             return false
         }
     }
+
+    /// Lets go of the lock, for all copies of the descriptor: a child that was forked for another
+    /// program just now has one, too, until it executes that.
+    func unlock() {
+        // It cannot fail: the descriptor is open.
+        _ = flock(fd, LOCK_UN)
+    }
 }

@@ -15,4 +15,8 @@ package final class ImageLease: Sendable {
         self.image = image
         self.lock = lock
     }
+
+    deinit {
+        lock.unlock()
+    }
 }

@@ -20,7 +20,7 @@ extension ImageStore {
     package func sweep(isTrial: Bool) throws(ImageError) -> [SweptImage] {
         guard namesDirectory.withPlatformString({ access($0, F_OK) }) == 0 else { return [] }
         if !isTrial, let lock = try lockForBuildingAtOnce() {
-            defer { extendLifetime(lock) }
+            defer { lock.unlock() }
             try removeLeftovers()
         }
         var swept: [SweptImage] = []

@@ -64,6 +64,8 @@ package actor EmbeddedCluster {
             try await launch(directory, programs)
         } catch {
             await endProcess()
+            // An initdb that is killed leaves what it had started. The error is the first one's.
+            try? await Leftovers(of: directory, on: loop).end()
             self.directory = nil
             throw error
         }

@@ -16,14 +16,15 @@ struct Leftovers {
 
     private let directories: Set<String>
     private let argument: String
-    private let variable: String
+    /// nil when the cluster is there: nothing makes it.
+    private let variable: String?
     private let loop: EventLoop
 
-    /// Those of one of the server's directory.
+    /// Those of the server in this directory.
     init(of directory: ClusterDirectory, on loop: EventLoop) {
         directories = Set([directory.data, directory.unfinished].map(Self.real))
         argument = directory.makingArgument
-        variable = directory.makingVariable
+        variable = directory.isEmpty ? directory.makingVariable : nil
         self.loop = loop
     }
 
@@ -33,20 +34,25 @@ struct Leftovers {
     /// the next server recovers from its write-ahead log.
     func end(isolation: isolated (any Actor)? = #isolation) async throws(ClusterError) {
         for (signal, limit) in [(SIGQUIT, Self.politeLimit), (SIGKILL, Self.killLimit)] {
-            var found = find()
-            // Once more: one that is just being executed shows nothing of itself.
-            if found.isEmpty { found = find() }
+            let found = findAll()
             if found.isEmpty { return }
             for process in found { _ = clx_pidfd_kill(process.descriptor.number, signal) }
             await DeathWatch.wait(for: found.map(\.descriptor), upTo: limit, on: loop)
         }
-        let left = find()
+        let left = findAll()
         if !left.isEmpty { throw .leftovers(left.map(\.pid)) }
     }
 
     private struct Found {
         let pid: pid_t
         let descriptor: Descriptor
+    }
+
+    /// Looks a second time before it says that there is none: one that is just being executed shows
+    /// nothing of itself.
+    private func findAll() -> [Found] {
+        let found = find()
+        return found.isEmpty ? find() : found
     }
 
     private func find() -> [Found] {
@@ -62,7 +68,7 @@ struct Leftovers {
 
     private func isOurs(_ pid: pid_t) -> Bool {
         guard let program = Self.link("/proc/\(pid)/exe"), pid != getpid() else { return false }
-        if Self.list("/proc/\(pid)/environ", has: variable) { return true }
+        if let variable, Self.list("/proc/\(pid)/environ", has: variable) { return true }
         // A killed `initdb` removes what it made, which by then may be somebody else's.
         if program.hasSuffix("/initdb") { return Self.list("/proc/\(pid)/cmdline", has: argument) }
         guard let place = Self.link("/proc/\(pid)/cwd"), directories.contains(place) else {

@@ -8,7 +8,6 @@ internal import SystemPackage
 extension Sandbox {
     /// Everything up to the gate.
     func make() async throws {
-        link.setDeadline(after: patience.setup)
         link.isLaunchPending = true
         let cell: Cell
         do {
@@ -20,6 +19,8 @@ extension Sandbox {
             throw error
         }
         self.cell = cell
+        // Not before: calls to a container engine have limits of their own, which the operator sets.
+        link.setDeadline(after: patience.setup)
         guard let control = cell.control else { throw SpawnError.lost(during: "setup") }
         try host("epoll_ctl") { () throws(Errno) in try link.connect(control) }
         let limits = CgroupLimits(

@@ -40,8 +40,9 @@ CREATE TABLE sandboxd.canary_moves (
 -- Runs in sandboxes, of profiles with a canary, as each daemon counts them every few seconds.
 CREATE TABLE sandboxd.canary_counts (
     profile text NOT NULL,
-    -- When the first of them began: what began before a canary was set says nothing of how it is now.
     at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    -- When the first of them did: what began before a canary was set says nothing of how it is now.
+    began timestamptz NOT NULL DEFAULT clock_timestamp(),
     runs int NOT NULL CHECK (runs > 0),
     failed int NOT NULL,
     -- How many ended with which verdict, of those that failed.
@@ -53,8 +54,9 @@ CREATE INDEX canary_counts_at ON sandboxd.canary_counts (profile, at);
 CREATE TABLE sandboxd.comparisons (
     comparison_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     profile text NOT NULL,
-    -- When the one in the sandbox began, where that is known.
     at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    -- When the one in the sandbox did.
+    began timestamptz NOT NULL DEFAULT clock_timestamp(),
     task_key text,
     counted_place text NOT NULL,
     shadow_place text NOT NULL,
@@ -311,19 +313,31 @@ BEGIN
 END
 $$;
 
--- Takes note of runs in sandboxes: how many of which profile, how many of them failed by which verdicts,
--- and how long ago the first of them began. What is of a profile without a canary is passed over.
-CREATE FUNCTION sandboxd.count_canary(
-    p_profile text, p_runs int, p_failed int, p_verdicts jsonb, p_age_ms float8 DEFAULT 0
+-- Takes note of runs in sandboxes: element by element the profile, the verdict, how many, and how many
+-- milliseconds ago the first of them began. What is of a profile without a canary is passed over.
+CREATE FUNCTION sandboxd.count_canaries(
+    p_profiles text[], p_verdicts text[], p_runs int[], p_ages_ms float8[]
 ) RETURNS void LANGUAGE sql AS $$
-    INSERT INTO sandboxd.canary_counts (profile, at, runs, failed, verdicts)
-    SELECT c.profile, clock_timestamp() - make_interval(secs => p_age_ms / 1000), p_runs, p_failed, p_verdicts
-    FROM sandboxd.canaries c WHERE c.profile = p_profile
+    INSERT INTO sandboxd.canary_counts (profile, began, runs, failed, verdicts)
+    SELECT s.profile, min(s.began), sum(s.runs), coalesce(sum(s.runs) FILTER (WHERE s.verdict <> 'ok'), 0),
+        coalesce(jsonb_object_agg(s.verdict, s.runs) FILTER (WHERE s.verdict <> 'ok'), '{}')
+    FROM (
+        SELECT c.profile, e.verdict, b.began >= c.set_at AS is_since, min(b.began) AS began,
+            sum(e.runs) AS runs
+        FROM unnest(p_profiles, p_verdicts, p_runs, p_ages_ms) AS e (profile, verdict, runs, age_ms)
+        JOIN sandboxd.canaries c ON c.profile = e.profile
+        CROSS JOIN LATERAL (
+            SELECT statement_timestamp() - make_interval(secs => e.age_ms / 1000) AS began
+        ) AS b
+        GROUP BY c.profile, e.verdict, is_since
+    ) AS s
+    GROUP BY s.profile, s.is_since
 $$;
 
--- What went wrong of the last p_runs in sandboxes, or of all, since a moment, and of how many.
+-- What went wrong of the runs in sandboxes that were counted since a moment, and of how many: of all, or of
+-- the last p_runs to end. p_began leaves out what began before it.
 CREATE FUNCTION sandboxd.canary_failures(
-    p_profile text, p_since timestamptz, p_runs int DEFAULT NULL
+    p_profile text, p_since timestamptz, p_runs int DEFAULT NULL, p_began timestamptz DEFAULT '-infinity'
 ) RETURNS TABLE (runs bigint, failed bigint, verdicts text)
 LANGUAGE plpgsql STABLE AS $$
 #variable_conflict use_column
@@ -335,7 +349,8 @@ BEGIN
     IF p_runs IS NOT NULL THEN
         -- Back from the newest, as far as it takes.
         FOR v_count IN SELECT c.at, c.runs FROM sandboxd.canary_counts c
-            WHERE c.profile = p_profile AND c.at >= p_since ORDER BY c.profile DESC, c.at DESC
+            WHERE c.profile = p_profile AND c.at >= p_since AND c.began >= p_began
+            ORDER BY c.profile DESC, c.at DESC
         LOOP
             v_since := v_count.at;
             v_runs := v_runs + v_count.runs;
@@ -343,12 +358,15 @@ BEGIN
         END LOOP;
     END IF;
     RETURN QUERY
+    WITH counts AS (
+        SELECT * FROM sandboxd.canary_counts c
+        WHERE c.profile = p_profile AND c.at >= v_since AND c.began >= p_began
+    )
     SELECT coalesce(sum(c.runs), 0), coalesce(sum(c.failed), 0)::bigint, (
         SELECT string_agg(format('%s %s', v.verdict, v.count), ', ' ORDER BY v.count DESC, v.verdict)
         FROM (SELECT e.key AS verdict, sum(e.value::int) AS count
-            FROM sandboxd.canary_counts o, jsonb_each_text(o.verdicts) AS e
-            WHERE o.profile = p_profile AND o.at >= v_since GROUP BY e.key) AS v)
-    FROM sandboxd.canary_counts c WHERE c.profile = p_profile AND c.at >= v_since;
+            FROM counts o, jsonb_each_text(o.verdicts) AS e GROUP BY e.key) AS v)
+    FROM counts c;
 END
 $$;
 
@@ -383,7 +401,8 @@ BEGIN
         WHERE o.bound_percent IS NOT NULL AND o.tripped_at IS NULL AND o.percent > 0
     LOOP
         v_why := NULL;
-        SELECT * INTO v_failures FROM sandboxd.canary_failures(c.profile, c.set_at, c.bound_runs);
+        SELECT * INTO v_failures FROM sandboxd.canary_failures(c.profile, c.set_at, c.bound_runs,
+            c.set_at);
         -- As soon as the rest could not save it.
         IF v_failures.failed * 100 > c.bound_percent * greatest(v_failures.runs, c.bound_runs) THEN
             v_why := format('%s of the last %s runs in the sandbox failed (%s), and %s %% may',
@@ -392,7 +411,8 @@ BEGIN
         SELECT count(*), count(*) FILTER (WHERE cardinality(l.differences) > 0)
         INTO v_runs, v_differing FROM (
             SELECT o.differences FROM sandboxd.comparisons o
-            WHERE o.profile = c.profile AND o.at >= c.set_at ORDER BY o.at DESC LIMIT c.bound_runs
+            WHERE o.profile = c.profile AND o.at >= c.set_at AND o.began >= c.set_at
+            ORDER BY o.at DESC LIMIT c.bound_runs
         ) AS l;
         IF v_differing * 100 > c.bound_percent * greatest(v_runs, c.bound_runs) THEN
             v_why := format('%s of the last %s comparisons differ, and %s %% may', v_differing, v_runs,
@@ -568,17 +588,16 @@ AS $$
             WHERE coalesce(t.state, 1) <> 0 AND coalesce(o.state, 1) <> 0
             FOR UPDATE OF s SKIP LOCKED))
         RETURNING task_id, shadow_id
-    ), seen AS (
-        SELECT e.*, sandboxd.observed(e.task_id) AS host, sandboxd.observed(e.shadow_id) AS sandbox
+    ), seen AS MATERIALIZED (
+        SELECT e.*, sandboxd.observed(e.task_id) AS host, sandboxd.observed(e.shadow_id) AS sandbox, (
+            SELECT a.leased_at FROM sandboxd.task_attempts a WHERE a.task_id = e.shadow_id
+            ORDER BY a.fence DESC LIMIT 1) AS began
         FROM ended e
     ), kept AS (
-        INSERT INTO sandboxd.comparisons (profile, at, task_key, counted_place, shadow_place, counted,
+        INSERT INTO sandboxd.comparisons (profile, began, task_key, counted_place, shadow_place, counted,
             shadow, differences)
-        SELECT t.profile, (
-                SELECT a.leased_at FROM sandboxd.task_attempts a WHERE a.task_id = s.shadow_id
-                ORDER BY a.fence DESC LIMIT 1
-            ), coalesce(k.key, t.task_id::text), 'on the host', 'in the sandbox', s.host,
-            s.sandbox, sandboxd.differences(s.host, s.sandbox)
+        SELECT t.profile, s.began, coalesce(k.key, t.task_id::text), 'on the host', 'in the sandbox',
+            s.host, s.sandbox, sandboxd.differences(s.host, s.sandbox)
         FROM seen s JOIN sandboxd.tasks t ON t.task_id = s.task_id
         JOIN sandboxd.lanes l ON l.lane = t.lane AND l.pool = 'host'
         LEFT JOIN sandboxd.task_keys k ON k.task_id = s.task_id
@@ -590,13 +609,19 @@ AS $$
         CASE WHEN count(*) < p_limit THEN 0 ELSE max(k.task_id) END FROM looked k
 $$;
 
--- Takes note of a comparison that a caller made, and of those he missed.
+-- Takes note of a comparison that a caller made right after its shadow, and of those he missed.
 CREATE FUNCTION sandboxd.note_comparison(p_comparison jsonb) RETURNS void
 LANGUAGE plpgsql AS $$
+DECLARE
+    v_wall_ms jsonb := p_comparison -> 'shadow' -> 'wall_ms';
+    v_seconds float8 := 0;
 BEGIN
-    INSERT INTO sandboxd.comparisons (profile, task_key, counted_place, shadow_place, counted, shadow,
+    IF jsonb_typeof(v_wall_ms) = 'number' THEN
+        v_seconds := least(greatest(v_wall_ms::numeric, 0), 1e9) / 1000;
+    END IF;
+    INSERT INTO sandboxd.comparisons (profile, began, task_key, counted_place, shadow_place, counted, shadow,
         differences)
-    SELECT p.profile, p_comparison ->> 'task_key', p_comparison ->> 'counted_place',
+    SELECT p.profile, clock_timestamp() - make_interval(secs => v_seconds), p_comparison ->> 'task_key', p_comparison ->> 'counted_place',
         p_comparison ->> 'shadow_place', p_comparison -> 'counted', p_comparison -> 'shadow',
         ARRAY(SELECT jsonb_array_elements_text(p_comparison -> 'differences'))
     FROM sandboxd.profiles p WHERE p.profile = p_comparison ->> 'profile';

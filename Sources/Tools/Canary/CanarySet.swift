@@ -30,8 +30,8 @@ struct CanarySet: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "When more than this share of the last runs failed or differed, the percentage becomes "
-                + "0 by itself. It is 20 when nobody says.",
+            "When more than this share of the last runs begun since now failed or differed, the "
+                + "percentage becomes 0 by itself. It is 20 when nobody says.",
             valueName: "percent|none"
         )
     )

@@ -19,6 +19,8 @@ final class FakeEngine: Sendable {
         case sendForever([UInt8])
         /// Nothing, until the other side closes.
         case hang
+        /// As servers close: what was said can be read before the connection is gone.
+        case finish
         case close
 
         static func text(_ text: String) -> Move { .send(Array(text.utf8)) }
@@ -155,6 +157,7 @@ extension FakeEngine.Move: CustomTestStringConvertible {
         case .drip(let bytes): "drip \(bytes.count) bytes"
         case .sendForever: "send without end"
         case .hang: "hang"
+        case .finish: "finish"
         case .close: "close"
         }
     }

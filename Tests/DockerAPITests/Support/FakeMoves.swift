@@ -5,6 +5,7 @@ import Kernel
 /// How a fake engine's moves are made.
 enum FakeMoves {
     private static let dripMilliseconds: Int32 = 5
+    private static let lingerMilliseconds: Int32 = 500
 
     /// Answers whether the connection goes on.
     static func make(_ move: FakeEngine.Move, on socket: Descriptor) -> Bool {
@@ -22,6 +23,10 @@ enum FakeMoves {
             return false
         case .hang:
             while !hasHungUp(socket, within: -1) {}
+            return false
+        case .finish:
+            shutdown(socket.number, Int32(SHUT_WR))
+            _ = hasHungUp(socket, within: lingerMilliseconds)
             return false
         case .close:
             return false

@@ -63,7 +63,8 @@ struct BadInputTests {
 
     @Test("a caller that goes away in the middle of its request leaves nothing")
     func half() throws {
-        let api = try Host.daemon()
+        let daemon = try TestDaemon()
+        let api = daemon.api
         for _ in 0..<20 {
             let connection = try HTTPConnection(api.socket)
             try connection.write(
@@ -72,10 +73,11 @@ struct BadInputTests {
             connection.close()
         }
         let settled = try Host.waits(upTo: .seconds(5)) {
-            try api.status()["memory"]?["reserved_bytes"]?.int == 0
-                || api.status()["runs"]?.int ?? 0 <= 2
+            let status = try api.status()
+            return status["memory"]?["reserved_bytes"]?.int == 0 && status["runs"]?.int == 0
         }
         #expect(settled)
+        daemon.stop()
     }
 
     @Test("an input line that is broken is the end of the job's input")

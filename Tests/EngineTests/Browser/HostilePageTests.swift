@@ -25,8 +25,8 @@ struct HostilePage: Sendable, CustomTestStringConvertible {
         ),
         HostilePage(
             testDescription: "a page that waits for one picture for ever is shown without it",
-            words: "screenshot SITE/picture.html --timeout 2",
-            error: "did not finish loading within 2 s",
+            words: "screenshot SITE/picture.html --timeout 10",
+            error: "did not finish loading within 10 s",
             artifact: "page.png"
         ),
         HostilePage(

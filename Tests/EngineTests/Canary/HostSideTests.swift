@@ -134,15 +134,22 @@ struct HostSideTests {
             [program, "run"] + shadow + ["--", "sh", "-c", "echo up; exec sleep 60"],
             environment: ["SANDBOXD_SOCKET": "/nobody/listens", "XDG_STATE_HOME": "/nowhere"]
         )
-        #expect(Host.waits(upTo: .seconds(20)) { running.outputSoFar == Array("up\n".utf8) })
-        let child = try #require(
-            ProcessTable().descendants(of: running.pid).first {
-                ProcessTable.arguments($0.pid).first == "sleep"
-            }
-        )
+        let child = try #require(sleepers(of: running).first)
         kill(running.pid, number)
         #expect(running.ending(within: .seconds(20)).signal == number)
         #expect(Host.waits(upTo: .seconds(5)) { kill(child.pid, 0) != 0 })
+    }
+
+    /// Those that a program's job has become, as soon as there is one.
+    private func sleepers(of running: Program) -> [ProcessTable.Entry] {
+        var found: [ProcessTable.Entry] = []
+        _ = Host.waits(upTo: .seconds(20)) {
+            found = ProcessTable().descendants(of: running.pid).filter {
+                ProcessTable.arguments($0.pid).first == "sleep"
+            }
+            return !found.isEmpty
+        }
+        return found
     }
 
     @Test("with a shadow it dies with the process that stands for it")
@@ -152,10 +159,7 @@ struct HostSideTests {
             [program, "run"] + shadow + ["--", "sh", "-c", "echo up; exec sleep 60"],
             environment: ["SANDBOXD_SOCKET": "/nobody/listens", "XDG_STATE_HOME": "/nowhere"]
         )
-        #expect(Host.waits(upTo: .seconds(20)) { running.outputSoFar == Array("up\n".utf8) })
-        let children = ProcessTable().descendants(of: running.pid).filter {
-            ProcessTable.arguments($0.pid).first == "sleep"
-        }
+        let children = sleepers(of: running)
         kill(running.pid, SIGKILL)
         _ = running.ending(within: .seconds(20))
         #expect(children.count == 1)

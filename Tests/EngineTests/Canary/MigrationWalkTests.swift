@@ -3,7 +3,7 @@ import Foundation
 import Testing
 
 /// An operator's way from his host to sandboxes, as the README tells it.
-@Suite("A worker that moves over", .database, .ownDaemon, .beside, .timeLimit(Host.minutes(5)))
+@Suite("A worker that moves over", .database, .ownDaemon, .beside)
 struct MigrationWalkTests {
     /// What every task does: it is well in an image that says "good".
     private static let script = "read word < /etc/word; echo $word; test $word = good"
@@ -123,11 +123,13 @@ struct MigrationWalkTests {
             (try? report()["canary"]?["percent"]) == "0.00"
         }
         #expect(isBack)
-        let tripped = try #require(
-            try images.daemon.api.status()["canaries_tripped"]?.elements.first
-        )
-        #expect(tripped["why"]?.text?.contains("in the sandbox failed (exit ") == true)
-        #expect(images.daemon.log.contains("the canary of 'probe' is 0 now"))
+        let isTold = Host.waits(upTo: .seconds(20)) {
+            (try? images.daemon.api.status()["canaries_tripped"]?.elements.isEmpty) == false
+                && images.daemon.log.contains("the canary of 'probe' is 0 now")
+        }
+        try #require(isTold, "\(images.daemon.log)")
+        let tripped = try images.daemon.api.status()["canaries_tripped"]?.elements.first
+        #expect(tripped?["why"]?.text?.contains("in the sandbox failed (exit ") == true)
         let prose = try sandboxd(["canary", "report", TestImages.name]).text
         #expect(prose.contains("ROLLED BACK BY ITSELF"), "\(prose)")
         // What comes now is the host's.

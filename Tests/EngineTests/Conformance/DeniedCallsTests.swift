@@ -74,6 +74,7 @@ struct DeniedCall: Sendable, CustomTestStringConvertible {
 @Suite(
     "What a run was denied",
     .daemon,
+    .beside,
     .enabled(if: isX86, "the numbers are those of x86_64"),
     .enabled(if: Host.engineSocket == nil, "a container's own filter refuses before init is asked")
 )

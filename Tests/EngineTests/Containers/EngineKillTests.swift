@@ -24,7 +24,7 @@ struct EngineKillTests {
 
     @Test("a job that runs when the engine dies ends by itself, and says what is left of it")
     func running() throws {
-        let daemon = try TestDaemon(["--docker-timeout", "4"])
+        let daemon = try TestDaemon()
         try daemon.waitUntilEngineIsReady()
         let mark = Sandboxes.mark()
         let live = try daemon.api.start(
@@ -62,7 +62,7 @@ struct EngineKillTests {
         let directory = try Installation.shared.get().makeDirectory()
         let proxy = try FaultyEngine(in: directory, before: try #require(Host.engineSocket))
         let daemon = try TestDaemon(
-            ["--docker", "unix://" + proxy.socket, "--docker-timeout", "4"],
+            ["--docker", "unix://" + proxy.socket],
             directory: directory
         )
         try daemon.waitUntilEngineIsReady()
@@ -88,7 +88,7 @@ struct EngineKillTests {
 
     @Test("killed at any moment, it loses no run without a word, and nothing stays")
     func anyMoment() throws {
-        let daemon = try TestDaemon(["--docker-timeout", "4"])
+        let daemon = try TestDaemon()
         var verdicts: [String: Int] = [:]
         for round in 1...max(1, Host.kills / 25) {
             try daemon.waitUntilEngineIsReady()

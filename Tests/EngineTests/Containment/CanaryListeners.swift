@@ -12,16 +12,30 @@ final class CanaryListeners {
     init(directory: String, token: String) throws {
         path = directory + "/open.sock"
         abstractName = "sandboxd-" + token.suffix(12)
+        // A number that is free for one of them may be somebody's for another.
+        for attempt in 1... {
+            do {
+                try listenOnPort()
+                break
+            } catch let error as SocketError where error.code == EADDRINUSE && attempt < 100 {
+                sockets.forEach { close($0.descriptor) }
+                sockets = []
+            }
+        }
+        _ = try listen("abstract stream", SOCK_STREAM, Self.unix("\0" + abstractName))
+        _ = try listen("abstract datagram", SOCK_DGRAM, Self.unix("\0\(abstractName)-datagram"))
+        _ = try listen("path", SOCK_STREAM, Self.unix(path))
+        chmod(path, 0o666)
+    }
+
+    /// On one number of all protocols.
+    private func listenOnPort() throws {
         port = try listen("TCP 0.0.0.0", SOCK_STREAM, Self.v4(0))
         _ = try listen("UDP 0.0.0.0", SOCK_DGRAM, Self.v4(port))
         if access("/proc/net/if_inet6", F_OK) == 0 {
             _ = try listen("TCP ::", SOCK_STREAM, Self.v6(port))
             _ = try listen("UDP ::", SOCK_DGRAM, Self.v6(port))
         }
-        _ = try listen("abstract stream", SOCK_STREAM, Self.unix("\0" + abstractName))
-        _ = try listen("abstract datagram", SOCK_DGRAM, Self.unix("\0\(abstractName)-datagram"))
-        _ = try listen("path", SOCK_STREAM, Self.unix(path))
-        chmod(path, 0o666)
     }
 
     deinit {

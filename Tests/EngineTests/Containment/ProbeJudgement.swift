@@ -17,7 +17,9 @@ struct ProbeJudgement: Sendable {
         var failures = verdictFailures(of: run)
         failures += try lineFailures(of: run)
         failures += artifactFailures(of: run)
-        if let most = expected.withinMilliseconds, run.milliseconds > most {
+        if let most = expected.withinMilliseconds.map({ $0 * Host.slowness }),
+            run.milliseconds > most
+        {
             failures.append("it took \(run.milliseconds) ms, more than \(most)")
         }
         if let digest = expected.stdoutSHA256, digest != run.stdoutSHA256 {

@@ -70,6 +70,7 @@ struct DrillTests {
     }
 
     private func submit(_ mark: String, to api: API) throws {
+        try api.waitUntilQueueIsReady()
         try api.send(
             "PUT",
             "/v1/budgets/drill",

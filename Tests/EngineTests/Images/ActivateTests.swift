@@ -2,7 +2,7 @@
 import Foundation
 import Testing
 
-@Suite("Images that move", .ownDaemon, .beside, .timeLimit(Host.minutes(5)))
+@Suite("Images that move", .ownDaemon, .beside)
 struct ActivateTests {
     @Test("an image that does well under its profile gets the name, and a rollback takes it back")
     func moving() throws {

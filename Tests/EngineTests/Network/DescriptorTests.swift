@@ -10,6 +10,22 @@ struct DescriptorTests {
         return (0...).first { !taken.contains($0) } ?? 0
     }
 
+    /// Waits until a process has opened and closed nothing for a while: what a connection had may be
+    /// closed a little later than the job sees its end.
+    private func waitUntilSettled(_ process: pid_t) {
+        var last: [String] = []
+        var since = Host.milliseconds
+        _ = Host.waits(upTo: .seconds(20)) {
+            let place = "/proc/\(process)/fd/"
+            let now = ProcessTable.names(place).sorted().map { name in
+                let path = place + name
+                return (try? FileManager.default.destinationOfSymbolicLink(atPath: path)) ?? name
+            }
+            if now != last { (last, since) = (now, Host.milliseconds) }
+            return Host.milliseconds - since > 500
+        }
+    }
+
     private func limit(_ process: pid_t, to count: Int) throws {
         let command = Program.asUser + ["prlimit", "--pid", "\(process)", "--nofile=\(count):"]
         let ending = try Program.run(command)
@@ -59,7 +75,7 @@ struct DescriptorTests {
                         print(line.strip(), 'waits', flush=True)
                         s.settimeout(30)
                         first = s.recv(4096)
-                    print(line.strip(), first, flush=True)
+                print(line.strip(), first, flush=True)
             """
         let live = try LiveRun(
             streaming: daemon.api,
@@ -67,6 +83,7 @@ struct DescriptorTests {
         )
         try live.feed("first\n")
         try live.waits(for: "first b'HTTP/1.1 200")
+        waitUntilSettled(daemon.pid)
         let before = try limit(of: daemon.pid)
         // Not one: the connection is not accepted.
         try limit(daemon.pid, to: next(of: daemon.pid))
@@ -78,6 +95,7 @@ struct DescriptorTests {
         #expect(took < 250 * Host.slowness, "\(took) ms")
         try limit(daemon.pid, to: before)
         try live.waits(for: "none b'HTTP/1.1 200")
+        waitUntilSettled(daemon.pid)
         // One: it is accepted, and cannot go on.
         try limit(daemon.pid, to: next(of: daemon.pid) + 1)
         try live.feed("one\n")

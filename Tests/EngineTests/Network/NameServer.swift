@@ -24,13 +24,13 @@ final class NameServer {
     /// `names` have an address for each time that they are asked for, the last one from then on;
     /// several with commas between them come together, and another name is an alias. What is not
     /// among them is not answered. The resolver's settings may have a search list, which is then asked
-    /// before a name as it is.
-    init(_ names: [String: [String]], search: String? = nil) throws {
+    /// before a name as it is. It waits `patience` seconds for an answer, once.
+    init(_ names: [String: [String]], search: String? = nil, patience: Int = 10) throws {
         let bytes = (0..<2).map { _ in UInt8.random(in: 1...250) }
         address = "127.99.\(bytes[0]).\(bytes[1])"
         directory = try Installation.shared.get().makeDirectory()
         let list = search.map { "search \($0)\noptions ndots:5\n" } ?? ""
-        let settings = "nameserver \(address)\noptions timeout:1 attempts:1\n" + list
+        let settings = "nameserver \(address)\noptions timeout:\(patience) attempts:1\n" + list
         try settings.write(toFile: directory + "/resolv.conf", atomically: true, encoding: .utf8)
         let table = try JSONSerialization.data(withJSONObject: names)
         try table.write(to: URL(filePath: directory + "/names.json"))

@@ -11,8 +11,8 @@ struct NameServerTests {
         let server: WebServer
         let daemon: TestDaemon
 
-        init(_ table: [String: [String]], search: String? = nil) throws {
-            names = try NameServer(table, search: search)
+        init(_ table: [String: [String]], search: String? = nil, patience: Int = 10) throws {
+            names = try NameServer(table, search: search, patience: patience)
             server = try WebServer()
             let profiles = try NetworkProfile.make(
                 """
@@ -89,7 +89,7 @@ struct NameServerTests {
 
     @Test("a name server that is killed, or does not answer, fails its names and nothing else")
     func killed() throws {
-        let scene = try Scene(["there.test": ["127.0.0.1"]])
+        let scene = try Scene(["there.test": ["127.0.0.1"]], patience: 1)
         let live = try LiveRun(
             streaming: scene.daemon.api,
             Run(

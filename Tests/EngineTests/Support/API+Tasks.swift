@@ -16,16 +16,20 @@ extension API {
         return try answer.json
     }
 
+    /// A daemon that has just started may have no database yet, for long on a slow machine.
+    func waitUntilQueueIsReady() throws {
+        _ = try Host.waits(upTo: .seconds(20)) {
+            try status()["queue"]?["ready"]?.bool != false
+        }
+    }
+
     /// Puts a task into the queue and answers its id; `more` are the queue's keys.
     func submit(
         _ argv: [String],
         _ more: [String: JSON] = [:],
         sourceLocation: SourceLocation = #_sourceLocation
     ) throws -> Int {
-        // A daemon that has just started may have no database yet, for long on a slow machine.
-        _ = try Host.waits(upTo: .seconds(20)) {
-            try status()["queue"]?["ready"]?.bool != false
-        }
+        try waitUntilQueueIsReady()
         var task = more
         task["profile"] = task["profile"] ?? .string("code")
         task["argv"] = .array(argv.map(JSON.string))

@@ -56,6 +56,11 @@ final class Program {
         for (theirs, ours) in descriptors {
             posix_spawn_file_actions_adddup2(&actions, ours, theirs)
         }
+        // Others of this process may be inheritable for a moment, or by somebody's intention.
+        // Closing what is not open is no failure here.
+        for other in 3..<Self.closed where descriptors[other] == nil {
+            posix_spawn_file_actions_addclose(&actions, other)
+        }
         let place = directory.map { ["env", "--chdir=\($0)", "--"] } ?? []
         let arguments = place + arguments
         var words = arguments.map { strdup($0) } + [nil]
@@ -76,6 +81,9 @@ final class Program {
     private static let endsAllAtExit: Void = {
         atexit { Program.living.withLock { $0.forEach { kill($0, SIGKILL) } } }
     }()
+
+    /// How many descriptors are closed at most: more than this process has.
+    private static let closed: Int32 = 1024
 
     private static let standard = ["PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"]
 

@@ -84,6 +84,9 @@ final class TestDaemon {
             arguments = try inDelegatedCgroup(arguments, in: directory)
         }
         if let socket = Host.engineSocket { arguments += ["--docker", "unix://" + socket] }
+        if !options.contains("--docker-timeout") {
+            arguments += ["--docker-timeout", String(30 * Host.slowness)]
+        }
         if Host.isEngineRootful { arguments.append("--allow-rootful") }
         if !options.contains("--profiles") { arguments += ["--profiles", installation.profiles] }
         // What is tried here is the engine; the tests of tasks say which database they want.

@@ -33,14 +33,18 @@ struct LostNodeTests {
         try second.api.send("DELETE", "/v1/tasks/\(id)")
         #expect(try second.api.task(id, is: endedStates)["attempts"]?.elements.count == 2)
         try Self.expectBalanced(database)
-        #expect(ProcessTable.names(second.state + "/attempts").isEmpty)
+        // Struck off after the settlement.
+        let isStruckOff = Host.waits(upTo: .seconds(5)) {
+            ProcessTable.names(second.state + "/attempts").isEmpty
+        }
+        #expect(isStruckOff)
         second.stop()
     }
 
     @Test("a frozen daemon's task is another's; woken, it changes nothing and its sandbox is gone")
     func frozen() throws {
         let database = try TestDatabase()
-        let options = ["--database", database.string, "--lease-time", String(2 * Host.slowness)]
+        let options = ["--database", database.string, "--lease-time", String(5 * Host.slowness)]
         let frozen = try TestDaemon(options)
         let mark = Sandboxes.mark()
         let id = try frozen.api.submit(
@@ -55,7 +59,7 @@ struct LostNodeTests {
         kill(frozen.pid, SIGSTOP)
         // Frozen, the daemon can end nothing; init keeps to the lease by itself.
         #expect(
-            Host.waits(upTo: .seconds(3)) {
+            Host.waits(upTo: .seconds(7)) {
                 Sandboxes.processes(marked: mark).isEmpty
             }
         )
@@ -141,6 +145,40 @@ struct LostNodeTests {
         let next = try TestDaemon(options, directory: daemon.directory)
         _ = try next.api.task(id, is: ["running"])
         next.stop()
+    }
+
+    @Test("a lease that is answered while its daemon stops is given back")
+    func leasedWhileStopping() throws {
+        let database = try TestDatabase()
+        let daemon = try TestDaemon(["--database", database.string])
+        _ = try daemon.api.task(try daemon.api.submit(["true"]), is: ["succeeded"])
+        // A lease waits for this, and is answered about when the daemon has nothing else to wait for.
+        let holder = try Program([
+            "psql", "-XqAt", "-d", database.string, "-c",
+            "BEGIN; LOCK TABLE sandboxd.task_leases; SELECT pg_sleep(\(2 * Host.slowness)); COMMIT",
+        ])
+        func hasLock(_ which: String) -> Bool {
+            let sql = """
+                SELECT count(*) FROM pg_locks
+                WHERE relation = 'sandboxd.task_leases'::regclass AND \(which)
+                """
+            return ((try? database.number(sql)) ?? 0) > 0
+        }
+        let isHeld = Host.waits(upTo: .seconds(10)) {
+            hasLock("granted AND mode = 'AccessExclusiveLock'")
+        }
+        try #require(isHeld)
+        let id = try daemon.api.submit(["sleep", "60"])
+        try #require(Host.waits(upTo: .seconds(10)) { hasLock("NOT granted") })
+        daemon.stop()
+        #expect(holder.ending().exitCode == 0)
+        #expect(try database.number("SELECT count(*) FROM sandboxd.task_leases") == 0)
+        #expect(
+            try database.query(
+                "SELECT status, attempts FROM sandboxd.task_queue WHERE id = \(id)"
+            ) == ["ready|0"]
+        )
+        try Self.expectBalanced(database)
     }
 
     @Test("a daemon whose database is not there says so, refuses runs, and goes on when it comes")

@@ -330,6 +330,7 @@ struct TaskCommandTests {
     func drain() throws {
         let daemon = try TestDaemon(["--database", "embedded"])
         let socket = daemon.socket
+        try daemon.api.waitUntilQueueIsReady()
         #expect(try sandboxd(["drain"], socket: socket).exitCode == 0)
         let id = try submit(["--", "echo", "late"], socket: socket)
         #expect(try json(["task", id], socket: socket)["state"] == "ready")
@@ -341,6 +342,7 @@ struct TaskCommandTests {
     @Test("who follows a task when its daemon dies hears that the task is kept")
     func unfollowed() throws {
         let daemon = try TestDaemon(["--database", "embedded"])
+        try daemon.api.waitUntilQueueIsReady()
         let id = try submit(["--delay", "3600", "--", "true"], socket: daemon.socket)
         let follower = try Program(
             [try Installation.shared.get().program("sandboxd"), "submit", "--wait", "--delay"]

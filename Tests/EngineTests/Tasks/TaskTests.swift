@@ -198,6 +198,7 @@ struct TaskTests {
     func draining() throws {
         let daemon = try TestDaemon(["--database", try TestDatabase().string])
         defer { daemon.stop() }
+        try daemon.api.waitUntilQueueIsReady()
         try daemon.api.send("POST", "/v1/drain", .object(["draining": .bool(true)]))
         let id = try daemon.api.submit(["true"])
         #expect(try daemon.api.run(Run(["true"])).verdict == "ok")

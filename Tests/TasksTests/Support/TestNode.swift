@@ -27,11 +27,14 @@ struct TestNode: Sendable {
         let loop = try TaskDatabase.loop.get()
         let (notifications, teller) = AsyncStream.makeStream(of: Postgres.Notification.self)
         let (states, observer) = AsyncStream.makeStream(of: Client.State.self)
-        var listening = Session()
+        // Beside a hundred other tests, coming back takes its time.
+        var session = Session()
+        session.patience = .seconds(5)
+        var listening = session
         listening.channels = ["sandboxd_ready", "sandboxd_cancel"]
         let queue = TaskQueue(
-            work: Client(target, on: loop),
-            beats: Client(target, on: loop),
+            work: Client(target, session: session, on: loop),
+            beats: Client(target, session: session, on: loop),
             watch: Client(
                 target,
                 session: listening,

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from support.own_daemon import OwnDaemon
-from support.waiting import eventually
+from support.waiting import SLOWNESS, eventually
 
 from sandboxd import (
     AsyncSandbox,
@@ -55,7 +55,6 @@ def own(daemon: Callable[..., OwnDaemon]) -> Iterator[OwnDaemon]:
 def test_kill_9_ends_everybody_s_waiting_and_says_what_is_known(own: OwnDaemon) -> None:
     sandbox, later = own.sandbox, AsyncSandbox(own.socket)
     eventually(lambda: own.sandbox.status().queue_ready, 30)
-    task_id = sandbox.submit("shell", ["sh", "-c", "sleep 2"]).task_id
     argv = ["sh", "-c", "echo ready; sleep 100"]
 
     async def hear() -> None:
@@ -68,6 +67,8 @@ def test_kill_9_ends_everybody_s_waiting_and_says_what_is_known(own: OwnDaemon) 
         Listener(lambda: asyncio.run(later.run("shell", argv))),
         Listener(lambda: asyncio.run(hear())),
     ]
+    eventually(lambda: sandbox.status().runs == 4, 20)
+    task_id = sandbox.submit("shell", ["sh", "-c", f"sleep {5 * SLOWNESS}"]).task_id
     queued = [
         Listener(lambda: sandbox.wait(task_id)),
         Listener(lambda: asyncio.run(later.wait(task_id))),

@@ -25,6 +25,8 @@ EXAMPLES = Path(
     os.environ.get("SANDBOXD_EXAMPLES", Path(__file__).parent.parent.parent.parent / "examples")
 )
 DATABASE = os.environ.get("SANDBOXD_TEST_DATABASE", "")
+#: Of leases, in seconds; a fourth of it is what a statement may take.
+TTL = str(8 * SLOWNESS)
 PROGRAM = os.environ.get("SANDBOXD_PROGRAM", "sandboxd")
 
 
@@ -100,7 +102,7 @@ def test_a_tool_is_paid_once(
 def test_cancelling_a_task_ends_its_tool(
     worker: Callable[..., subprocess.Popen[bytes]], sandbox: Sandbox
 ) -> None:
-    worker("--ttl", "2")
+    worker("--ttl", TTL)
     word = f"marker-{uuid.uuid4().hex}"
     task_id = enqueue(argv=["sh", "-c", "sleep 100", word], tool="code")
     eventually(lambda: processes_with(word))
@@ -127,7 +129,7 @@ def test_a_worker_that_is_stopped_gives_its_tasks_back(
 def test_a_worker_that_was_frozen_lets_go_of_what_it_lost(
     worker: Callable[..., subprocess.Popen[bytes]], sandbox: Sandbox
 ) -> None:
-    one = worker("--ttl", "2")
+    one = worker("--ttl", TTL)
     word = f"marker-{uuid.uuid4().hex}"
     task_id = enqueue(argv=["sh", "-c", "sleep 100", word], tool="code")
     eventually(lambda: processes_with(word))
@@ -149,7 +151,7 @@ def test_a_worker_that_was_frozen_lets_go_of_what_it_lost(
 def test_cancelling_a_task_ends_its_command(
     worker: Callable[..., subprocess.Popen[bytes]], canary: None, sandbox: Sandbox, percent: str
 ) -> None:
-    worker("--canary", percent, "--ttl", "2")
+    worker("--canary", percent, "--ttl", TTL)
     word = f"marker-{uuid.uuid4().hex}"
     task_id = enqueue(argv=["sh", "-c", "sleep 100; true", word])
     eventually(lambda: processes_with(word))

@@ -18,8 +18,8 @@ class CanarySettings(TypedDict, total=False):
     percent: float | str
     #: Whether tasks of the host are run in a sandbox too, beside it, and compared.
     shadow: bool
-    #: When more than this share of the last `bound_runs` goes wrong, the percentage becomes 0 by
-    #: itself; None is never.
+    #: When more than this share of the last `bound_runs` begun since it was set goes wrong, the
+    #: percentage becomes 0 by itself; None is never.
     bound_percent: float | str | None
     bound_runs: int
 
