@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+package import Kernel
 internal import Postgres
 
 /// How work moves between the host and sandboxes.
@@ -36,7 +37,14 @@ extension TaskQueue {
     )
     private static let countStatement = Statement(
         "count_canaries",
-        "SELECT sandboxd.count_canaries($1::text[], $2::text[], $3::int[], $4::float8[])"
+        """
+        SELECT sandboxd.count_canaries($1::text[], $2::text[], $3::int[], $4::float8[],
+            $5::timestamptz)
+        """
+    )
+    private static let clockStatement = Statement(
+        "clock",
+        "SELECT clock_timestamp()::text AS moment"
     )
     private static let noteStatement = Statement(
         "note_comparison",
@@ -77,11 +85,11 @@ extension TaskQueue {
         package let profile: String
         package let verdict: String
         package let runs: Int
-        /// How many milliseconds ago the first of them began.
-        package let age: Double
+        /// When the first of them did.
+        package let began: Instant
 
-        package init(profile: String, verdict: String, runs: Int, age: Double) {
-            (self.profile, self.verdict, self.runs, self.age) = (profile, verdict, runs, age)
+        package init(profile: String, verdict: String, runs: Int, began: Instant) {
+            (self.profile, self.verdict, self.runs, self.began) = (profile, verdict, runs, began)
         }
     }
 
@@ -132,11 +140,19 @@ extension TaskQueue {
     }
 
     /// Takes note of runs in sandboxes.
+    ///
+    /// The database's clock is asked first: however long what follows takes to arrive, a run is never
+    /// reckoned to have begun later than it did.
     package func count(_ endings: [Endings]) async throws(TaskError) {
+        let rows = try await ask(watch, Self.clockStatement, [])
+        let now = Instant.now
+        let moment = try Self.reading { () throws(PostgresError) in
+            try rows.only().text("moment")
+        }
         let parameters = [
             ArrayLiteral.text(endings.map(\.profile)), ArrayLiteral.text(endings.map(\.verdict)),
             ArrayLiteral.integers(endings.map(\.runs)),
-            ArrayLiteral.text(endings.map { String($0.age) }),
+            ArrayLiteral.text(endings.map { String(now.milliseconds(since: $0.began)) }), moment,
         ]
         _ = try await ask(watch, Self.countStatement, parameters)
     }

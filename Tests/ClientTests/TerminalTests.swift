@@ -25,7 +25,7 @@ struct TerminalTests {
         return process
     }
 
-    @Test("what has no room for now is written when there is", .timeLimit(.minutes(1)))
+    @Test("what has no room for now is written when there is", .timeLimit(.minutes(5)))
     func room() throws {
         let ends = try Self.pipe(nonblocking: 1)
         let count = try Self.pipe(nonblocking: 0)
@@ -42,7 +42,7 @@ struct TerminalTests {
         #expect(text == "\(filled + 1_000_000)\n")
     }
 
-    @Test("what is not there yet is read when it is", .timeLimit(.minutes(1)))
+    @Test("what is not there yet is read when it is", .timeLimit(.minutes(5)))
     func patience() throws {
         let ends = try Self.pipe(nonblocking: 0)
         let null = open("/dev/null", O_RDONLY)

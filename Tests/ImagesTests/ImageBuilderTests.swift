@@ -6,7 +6,7 @@ import Testing
 @testable import Images
 
 /// Builds with a script in mmdebstrap's place, which packs a tiny root at once.
-@Suite(.timeLimit(.minutes(1))) struct ImageBuilderTests {
+@Suite(.timeLimit(.minutes(5))) struct ImageBuilderTests {
     @Test("what is built can be resolved, and only a changed recipe is built again")
     func building() throws {
         let site = try BuilderFixture()

@@ -21,7 +21,7 @@ import Testing
         #expect(try workshop.storeListing() == ["names"])
     }
 
-    @Test("what another process holds cannot be removed", .timeLimit(.minutes(1)))
+    @Test("what another process holds cannot be removed", .timeLimit(.minutes(5)))
     func acrossProcesses() throws {
         let workshop = try Workshop()
         let image = try workshop.publish("tiny", "hello")
@@ -56,7 +56,7 @@ import Testing
     @Test(
         "a reader can hold what belongs to root",
         .enabled(if: geteuid() == 0, "only root can become somebody else"),
-        .timeLimit(.minutes(1))
+        .timeLimit(.minutes(5))
     )
     func otherOwner() throws {
         let workshop = try Workshop()

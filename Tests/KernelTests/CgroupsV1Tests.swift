@@ -17,7 +17,7 @@ extension Trait where Self == ConditionTrait {
     }
 }
 
-@Suite("Cgroups, version 1", .delegatedV1, .timeLimit(.minutes(1)))
+@Suite("Cgroups, version 1", .delegatedV1, .timeLimit(.minutes(5)))
 struct CgroupsV1Tests {
     private static let limits = CgroupLimits(
         memoryBytes: 64 << 20,

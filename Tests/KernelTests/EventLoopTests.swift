@@ -68,7 +68,7 @@ private actor Watcher {
     }
 }
 
-@Suite("The event loop", .timeLimit(.minutes(1)))
+@Suite("The event loop", .timeLimit(.minutes(5)))
 struct EventLoopTests {
     @Test("timers fire in the order of their times, whatever the order they were made in")
     func timers() async throws {

@@ -181,6 +181,16 @@ import Testing
         }
     }
 
+    @Test("a statement that is executed for longer than its deadline is late")
+    func lateAlone() async throws {
+        try await Database.withConnection { connection in
+            let failure = await Database.failure { () async throws(PostgresError) in
+                try await connection.query(.sleep, ["30"], deadline: .milliseconds(200))
+            }
+            #expect(failure == .late(doing: "the statement sleep", after: .milliseconds(200)))
+        }
+    }
+
     @Test("a statement past its deadline closes the connection, and its neighbours are lost")
     func late() async throws {
         try await Database.withConnection { connection in

@@ -29,7 +29,7 @@ private actor Feeder {
     }
 }
 
-@Suite("Standard input", .timeLimit(.minutes(1)))
+@Suite("Standard input", .timeLimit(.minutes(5)))
 struct InputPipeTests {
     /// The pipe holds 64 KiB, so it was waited for.
     private static let much = [UInt8](repeating: 7, count: 300_000)

@@ -18,7 +18,7 @@ private struct NoCgroups: CgroupTree {
     func remove() {}
 }
 
-@Suite("The native engine", .timeLimit(.minutes(1)))
+@Suite("The native engine", .timeLimit(.minutes(5)))
 struct NativeEngineTests {
     /// A sandbox under somebody's ids would share his kernel quotas, and could be killed by him.
     @Test("the ids of an init that outlives its run come back when it dies, and once")

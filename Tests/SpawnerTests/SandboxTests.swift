@@ -56,7 +56,7 @@ extension Sandbox {
 }
 
 /// What a sandbox makes of an init that lies, or that does not die.
-@Suite("A sandbox and its init", .timeLimit(.minutes(1)))
+@Suite("A sandbox and its init", .timeLimit(.minutes(5)))
 struct SandboxTests {
     private static let ended = sbx_ended()
     private static let denied = sbx_denied()

@@ -4,6 +4,8 @@ import Postgres
 import Tasks
 import Testing
 
+@testable import Kernel
+
 @Suite("Work that moves between the host and sandboxes", .database, .timeLimit(.minutes(10)))
 struct CanaryTests {
     /// The file that all programs are held against.
@@ -394,6 +396,8 @@ struct CanaryTests {
 extension TaskQueue.Endings {
     /// Runs that have ended, and began `age` milliseconds ago.
     init(_ profile: String, _ verdict: String, _ runs: Int, age: Double = 0) {
-        self.init(profile: profile, verdict: verdict, runs: runs, age: age)
+        let now = Instant.now.nanoseconds
+        let began = Instant(nanoseconds: now - UInt64(age * 1_000_000))
+        self.init(profile: profile, verdict: verdict, runs: runs, began: began)
     }
 }

@@ -133,8 +133,9 @@ private struct RunsEnder: Service {
         await runner?.stop()
         await withTaskGroup(of: Void.self) { group in
             group.addTask {
-                // A limit, cancelled as soon as all runs have ended.
-                do { try await Task.sleep(for: Self.patience) } catch { return }
+                // A limit, cancelled when all runs have ended; or when the server has, and nobody
+                // waits for anything any more.
+                try? await Task.sleep(for: Self.patience)
                 await database?.worker.abandon()
                 await runner?.abandon()
             }

@@ -10,10 +10,6 @@ actor CanaryTally {
     /// What says nothing of the sandbox: it was called off, or the database was away for too long.
     private static let passedOver: Set = ["snoozed", "cancelled", "lease_lost"]
 
-    /// By how much they are reckoned earlier than they were, in milliseconds: what is told takes a
-    /// moment to arrive, and what began about when a canary was set is not to count for it.
-    private static let margin = 1000.0
-
     /// Runs that began in the same second and ended in the same way. If a canary was set in that very
     /// second, none of them counts for it.
     private struct Cohort: Hashable {
@@ -61,7 +57,7 @@ actor CanaryTally {
                 profile: cohort.profile,
                 verdict: cohort.verdict,
                 runs: count.runs,
-                age: Instant.now.milliseconds(since: count.began) + Self.margin
+                began: count.began
             )
         }
         do throws(TaskError) { try await queue.count(endings) } catch {

@@ -146,6 +146,7 @@ actor TaskRunner {
             return false
         }
         await tellWaiting(true)
+        guard !isStopping else { return false }
         let leases: [Lease]
         do throws(TaskError) {
             leases = try await worker.lease(

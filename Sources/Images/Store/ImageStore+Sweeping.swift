@@ -60,6 +60,7 @@ extension ImageStore {
         let directory = directory(of: digest)
         let lock = try Descriptor(directory, O_RDONLY | O_DIRECTORY)
         guard try lock.lockAtOnce(.exclusive, directory) else { throw .inUse(digest.short) }
+        lock.unlock()
         return nil
     }
 }

@@ -314,9 +314,10 @@ END
 $$;
 
 -- Takes note of runs in sandboxes: element by element the profile, the verdict, how many, and how many
--- milliseconds ago the first of them began. What is of a profile without a canary is passed over.
+-- milliseconds before p_moment the first of them began. What is of a profile without a canary is passed
+-- over.
 CREATE FUNCTION sandboxd.count_canaries(
-    p_profiles text[], p_verdicts text[], p_runs int[], p_ages_ms float8[]
+    p_profiles text[], p_verdicts text[], p_runs int[], p_ages_ms float8[], p_moment timestamptz
 ) RETURNS void LANGUAGE sql AS $$
     INSERT INTO sandboxd.canary_counts (profile, began, runs, failed, verdicts)
     SELECT s.profile, min(s.began), sum(s.runs), coalesce(sum(s.runs) FILTER (WHERE s.verdict <> 'ok'), 0),
@@ -327,7 +328,7 @@ CREATE FUNCTION sandboxd.count_canaries(
         FROM unnest(p_profiles, p_verdicts, p_runs, p_ages_ms) AS e (profile, verdict, runs, age_ms)
         JOIN sandboxd.canaries c ON c.profile = e.profile
         CROSS JOIN LATERAL (
-            SELECT statement_timestamp() - make_interval(secs => e.age_ms / 1000) AS began
+            SELECT p_moment - make_interval(secs => e.age_ms / 1000) AS began
         ) AS b
         GROUP BY c.profile, e.verdict, is_since
     ) AS s
@@ -614,14 +615,19 @@ CREATE FUNCTION sandboxd.note_comparison(p_comparison jsonb) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
     v_wall_ms jsonb := p_comparison -> 'shadow' -> 'wall_ms';
-    v_seconds float8 := 0;
+    v_attempt text := p_comparison ->> 'shadow_attempt';
+    v_began timestamptz := clock_timestamp();
 BEGIN
     IF jsonb_typeof(v_wall_ms) = 'number' THEN
-        v_seconds := least(greatest(v_wall_ms::numeric, 0), 1e9) / 1000;
+        v_began := v_began - make_interval(secs => least(greatest(v_wall_ms::numeric, 0), 1e9) / 1000);
+    END IF;
+    -- An attempt's id begins with the milliseconds of its admission.
+    IF v_attempt ~ '^[0-9a-f]{32}$' THEN
+        v_began := least(v_began, to_timestamp(('x' || left(v_attempt, 12))::bit(48)::bigint / 1000.0));
     END IF;
     INSERT INTO sandboxd.comparisons (profile, began, task_key, counted_place, shadow_place, counted, shadow,
         differences)
-    SELECT p.profile, clock_timestamp() - make_interval(secs => v_seconds), p_comparison ->> 'task_key', p_comparison ->> 'counted_place',
+    SELECT p.profile, v_began, p_comparison ->> 'task_key', p_comparison ->> 'counted_place',
         p_comparison ->> 'shadow_place', p_comparison -> 'counted', p_comparison -> 'shadow',
         ARRAY(SELECT jsonb_array_elements_text(p_comparison -> 'differences'))
     FROM sandboxd.profiles p WHERE p.profile = p_comparison ->> 'profile';

@@ -5,7 +5,7 @@ import Kernel
 /// How a fake engine's moves are made.
 enum FakeMoves {
     private static let dripMilliseconds: Int32 = 5
-    private static let lingerMilliseconds: Int32 = 500
+    private static let lingerMilliseconds: Int32 = 10_000
 
     /// Answers whether the connection goes on.
     static func make(_ move: FakeEngine.Move, on socket: Descriptor) -> Bool {

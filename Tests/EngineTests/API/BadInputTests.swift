@@ -61,7 +61,7 @@ struct BadInputTests {
         #expect(try api.answer("GET", "/healthz").status == 200)
     }
 
-    @Test("a caller that goes away in the middle of its request leaves nothing")
+    @Test("a caller that goes away in the middle of its request leaves nothing", .ownDaemon)
     func half() throws {
         let daemon = try TestDaemon()
         let api = daemon.api

@@ -36,7 +36,7 @@ struct CanaryBoundTests {
         _ = try database.query("SELECT * FROM sandboxd.check_canaries()")
         #expect(try tripped() == 0)
 
-        // Those of the first second or two may be taken for early ones.
+        // Those of the first second may be taken for early ones.
         let isTripped = try Host.waits(upTo: .seconds(20)) {
             _ = try daemon.api.run(failing)
             return try tripped() == 1

@@ -34,6 +34,9 @@ struct ArtifactTests {
         let endless = Run.shell("echo x > out/x; exec yes")
         let report = try api.run(endless.limited(["output_total_bytes": 1_048_576]))
         #expect(report.verdict == "output" && names(report) == ["x"], "\(report.json)")
+        let limit = JSON.number(2000 * Double(Host.slowness))
+        let late = Run.shell("echo x > out/x; sleep 60").limited(["wall_time_ms": limit])
+        #expect(try names(api.run(late)) == ["x"])
     }
 
     @Test("links, FIFOs and sockets are refused, by name and reason, and none is opened")
