@@ -77,6 +77,9 @@ struct CanaryMovesTests {
                     #expect(back > 0)
                     try await Self.expectAll(in: "sandbox", connection, queue)
                     // And when it goes wrong, all go back by themselves.
+                    try await database.run(
+                        "UPDATE sandboxd.canaries SET set_at = now() - interval '10 minutes'"
+                    )
                     try await queue.count([.init("code", "exit", 9)])
                     #expect(try await queue.checkCanaries().map(\.profile) == ["code"])
                     try await Self.expectAll(in: "host", connection, queue)

@@ -170,6 +170,7 @@ struct CanaryTests {
                     "code",
                     #"{"percent": 50, "bound_percent": 20, "bound_runs": 10}"#
                 )
+                try await database.run(Self.setLongAgo)
                 // 2 of 10 may fail.
                 try await queue.count([.init("code", "exit", 2), .init("code", "ok", 6)])
                 #expect(try await queue.checkCanaries().isEmpty)
@@ -185,6 +186,7 @@ struct CanaryTests {
                 _ = try await queue.setCanary("code", #"{"percent": 50}"#)
                 #expect(try await queue.checkCanaries().isEmpty)
                 #expect(try await queue.trippedCanaries().isEmpty)
+                try await database.run(Self.setLongAgo)
                 // Old failures are out of the window of ten.
                 try await queue.count([.init("code", "exit", 2)])
                 try await queue.count([.init("code", "ok", 9)])
@@ -206,9 +208,7 @@ struct CanaryTests {
                     "code",
                     #"{"percent": 50, "bound_percent": 20, "bound_runs": 10}"#
                 )
-                try await database.run(
-                    "UPDATE sandboxd.canaries SET set_at = now() - interval '10 minutes'"
-                )
+                try await database.run(Self.setLongAgo)
                 // Told at once, and some of them from before it was set.
                 try await queue.count([
                     .init("code", "wall", 3, age: 660_000), .init("code", "ok", 90),
@@ -227,6 +227,10 @@ struct CanaryTests {
             }
         }
     }
+
+    /// What is told right after is surely of runs that began since.
+    private static let setLongAgo =
+        "UPDATE sandboxd.canaries SET set_at = now() - interval '10 minutes'"
 
     private static func failing(_ count: Int) -> String {
         """
@@ -287,6 +291,7 @@ struct CanaryTests {
         try await TaskDatabase.with { database in
             try await database.withQueue { queue in
                 _ = try await queue.setCanary("code", #"{"percent": 5, "bound_runs": 10}"#)
+                try await database.run(Self.setLongAgo)
                 for number in 0..<3 {
                     try await queue.note(
                         comparison: """

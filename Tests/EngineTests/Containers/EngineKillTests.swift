@@ -14,6 +14,9 @@ struct EngineKillTests {
         }?.pid
     }
 
+    /// An engine that comes back may take a call and not answer it: then another is tried soon.
+    private static let patience = ["--docker-timeout", "\(10 * Host.slowness)"]
+
     private static func isBack(after killed: pid_t) -> Bool {
         Host.waits(upTo: .seconds(60)) {
             guard let now = server, now != killed, let socket = Host.engineSocket
@@ -24,7 +27,7 @@ struct EngineKillTests {
 
     @Test("a job that runs when the engine dies ends by itself, and says what is left of it")
     func running() throws {
-        let daemon = try TestDaemon()
+        let daemon = try TestDaemon(Self.patience)
         try daemon.waitUntilEngineIsReady()
         let mark = Sandboxes.mark()
         let live = try daemon.api.start(
@@ -62,7 +65,7 @@ struct EngineKillTests {
         let directory = try Installation.shared.get().makeDirectory()
         let proxy = try FaultyEngine(in: directory, before: try #require(Host.engineSocket))
         let daemon = try TestDaemon(
-            ["--docker", "unix://" + proxy.socket],
+            ["--docker", "unix://" + proxy.socket] + Self.patience,
             directory: directory
         )
         try daemon.waitUntilEngineIsReady()
@@ -88,7 +91,7 @@ struct EngineKillTests {
 
     @Test("killed at any moment, it loses no run without a word, and nothing stays")
     func anyMoment() throws {
-        let daemon = try TestDaemon()
+        let daemon = try TestDaemon(Self.patience)
         var verdicts: [String: Int] = [:]
         for round in 1...max(1, Host.kills / 25) {
             try daemon.waitUntilEngineIsReady()
